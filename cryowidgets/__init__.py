@@ -1,0 +1,1 @@
+"""Live cryo-EM processing in Jupyter."""

@@ -1,0 +1,148 @@
+"""The things that flow: one frozen dataclass for each kind of data.
+
+Units without exception: lengths in Å, pixel sizes in Å/px, shifts and coordinates in px of the image named,
+dose in e/Å², voltage in kV, Cs in mm, angles in degrees, times in UTC seconds. Axis order is (frame, y, x).
+A float that could not be measured is NaN.
+
+The store makes one table of each kind, a column of each field, so a field added here is a column there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+NAN = float("nan")
+
+
+def column(help: str, unit: str = "", default: Any = MISSING, file: bool = False) -> Any:
+    """Declare a field of a kind: what it means, its unit, and whether it is the path of a file.
+
+    A `file` is relative to the project folder in the store and absolute in the hands of a protocol, so that a
+    copied project opens elsewhere. Files outside the project (raw movies, gains) are absolute everywhere.
+    """
+    metadata = {"help": help, "unit": unit, "file": file}
+    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optics:
+    """What the microscope was set to: one row for each optics group."""
+
+    name: str = column("name of the optics group", default="opticsGroup1")
+    pixel_size: float = column("pixel size of the movie", "Å/px")
+    voltage: float = column("acceleration voltage", "kV", default=300.0)
+    cs: float = column("spherical aberration", "mm", default=2.7)
+    amplitude_contrast: float = column("amplitude contrast, a fraction", default=0.1)
+    dose_per_frame: float = column("exposure of one frame; 0 where unknown", "e/Å²", default=0.0)
+    pre_exposure: float = column("exposure before the first frame", "e/Å²", default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """Base of all kinds. The four fields here are filled in by the store, the others by the protocol."""
+
+    kinds: ClassVar[dict[str, type[Item]]] = {}
+
+    id: int = 0
+    exposure: int = 0
+    name: str = ""
+    optics: Optics | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Item.kinds[cls.__name__] = cls
+
+    @classmethod
+    def columns(cls) -> dict[str, dataclasses.Field]:
+        """Fields of this kind alone, in the order of the class body."""
+        return {f.name: f for f in dataclasses.fields(cls) if f.name not in _BASE}
+
+    @classmethod
+    def table(cls) -> str:
+        return cls.__name__.lower()
+
+    def located(self, project: Path) -> Item:
+        """The same item with the paths of its files absolute."""
+        changed = {}
+        for name, f in self.columns().items():
+            value = getattr(self, name)
+            if f.metadata.get("file") and value:
+                changed[name] = str(project / value)
+        return dataclasses.replace(self, **changed) if changed else self
+
+
+_BASE = {"id", "exposure", "name", "optics"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movie(Item):
+    """A whole movie file."""
+
+    path: str = column("the movie file", file=True)
+    size: int = column("size of the file", "bytes", default=0)
+    frames: int = column("number of frames; 0 where the file was not opened", default=0)
+    gain: str = column("gain reference that multiplies the frames; empty where none", default="", file=True)
+    closed: float = column("when the file was last written to", "s", default=NAN)
+    found: float = column("when the file was first seen", "s", default=NAN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Micrograph(Item):
+    """An aligned and summed movie."""
+
+    path: str = column("aligned sum without dose weighting", file=True)
+    dose_weighted: str = column("aligned sum with dose weighting", default="", file=True)
+    thumbnail: str = column("picture for people, JPEG", default="", file=True)
+    metadata: str = column("RELION star file of this movie", default="", file=True)
+    pixel_size: float = column("pixel size", "Å/px")
+    height: int = column("height", "px")
+    width: int = column("width", "px")
+    frames: int = column("frames summed", default=1)
+    motion_total: float = column("length of the path of the whole frame", "Å", default=NAN)
+    motion_early: float = column("the part of it in the first 4 e/Å²", "Å", default=NAN)
+    motion_late: float = column("the part of it after that", "Å", default=NAN)
+    motion_worst: float = column("longest step between two frames", "Å", default=NAN)
+    shift_error: float = column("standard error of a frame's shift along one axis", "px", default=NAN)
+    counts: float = column("mean counts of a raw frame", "e/px", default=NAN)
+    defects: int = column("defect pixels repaired", default=0)
+    shifts: np.ndarray | None = column(
+        "displacement of each frame's content relative to the first, (frames, 2) as y, x",
+        "px of the movie",
+        default=None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ctf(Item):
+    """Contrast transfer function of a micrograph. Underfocus is positive and U ≥ V."""
+
+    micrograph: str = column("the micrograph measured", file=True)
+    spectrum: str = column("power spectrum with the fit in one half, MRC", default="", file=True)
+    picture: str = column("the same for people, JPEG", default="", file=True)
+    curve: str = column(
+        "rotational average, (4, n) float32: frequency in 1/Å, observed, fitted, agreement; NPY",
+        default="",
+        file=True,
+    )
+    defocus_u: float = column("defocus along the angle", "Å", default=NAN)
+    defocus_v: float = column("defocus across the angle", "Å", default=NAN)
+    astigmatism: float = column("U − V", "Å", default=NAN)
+    angle: float = column("direction of U from x towards y", "°", default=NAN)
+    phase_shift: float = column("additional phase shift", "°", default=0.0)
+    defocus_error: float = column("standard error of the mean defocus", "Å", default=NAN)
+    fit_resolution: float = column("where the fit stops to agree", "Å", default=NAN)
+    score: float = column("correlation of spectrum and fit", default=NAN)
+    ice: float = column("ice ring density, as RELION's rlnCtfIceRingDensity", default=NAN)
+    reason: str = column("why there is no fit; empty where there is one", default="")
+
+
+@dataclass(frozen=True)
+class Reject:
+    """What a gate answers instead of an item: it stays visible, can be readmitted, and flows no further."""
+
+    why: str

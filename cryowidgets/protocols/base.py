@@ -1,0 +1,168 @@
+"""What a protocol is: a class with traits for parameters and one method that turns items into an item.
+
+Four shapes, told by `takes`:
+
+=====  ======================================  ==============================================================
+map    ``takes = Micrograph``                  ``process(self, micrograph, out)``
+join   ``takes = {"first": A, "second": B}``   ``process(self, first, second, out)``, once both exist for a movie
+gate   any map or join                         ``process`` returns `Reject("why")`, or the item that it was given
+fold   ``takes = Many(Particles, every=5000)`` ``process(self, items, last, out)``: the new items and the last result
+=====  ======================================  ==============================================================
+
+A protocol mentions no stream, step, thread, database, widget or run folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from traitlets import HasTraits, TraitError, TraitType
+
+from cryowidgets.errors import ParameterError
+from cryowidgets.model import Item
+
+
+@dataclass(frozen=True)
+class Many:
+    """Input of a fold: hand over new items whenever `every` have come together, the rest when the stream closes."""
+
+    kind: type[Item]
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One trait of a protocol as forms, flags, templates and documentation see it.
+
+    Declared on the class as ``Int(512, min=128, help="…").tag(unit="px", advanced=True, group="Fit", when=f)``;
+    `when(protocol)` tells whether the parameter means anything with the present values of the others.
+    """
+
+    name: str
+    trait: TraitType
+    default: Any
+    help: str
+    unit: str
+    group: str
+    advanced: bool
+    when: Callable[[Any], bool] | None
+
+    @cached_property
+    def choices(self) -> tuple | None:
+        values = getattr(self.trait, "values", None)
+        return tuple(values) if values is not None else None
+
+    @property
+    def minimum(self) -> float | None:
+        return getattr(self.trait, "min", None)
+
+    @property
+    def maximum(self) -> float | None:
+        return getattr(self.trait, "max", None)
+
+
+class Protocol(HasTraits):
+    """Base of all protocols; see the module's text for what a subclass writes."""
+
+    takes: ClassVar[type[Item] | Mapping[str, type[Item]] | Many | None] = None
+    gives: ClassVar[type[Item]]
+    resources: ClassVar[Mapping[str, float]] = {}
+    """What one task occupies, in the words of the executor, for instance ``{"GPU": 1}``."""
+
+    def __init__(self, **values: Any) -> None:
+        known = self.parameters()
+        for name in values:
+            if name not in known:
+                raise ParameterError(_unknown(type(self).__name__, name, known))
+        super().__init__()
+        for name, value in values.items():
+            try:
+                trait = known[name].trait
+                if isinstance(value, str) and not trait_takes_text(trait):
+                    value = trait.from_string(value)
+                setattr(self, name, value)
+            except (TraitError, ValueError) as error:
+                raise ParameterError(_refused(type(self).__name__, known[name], value, error)) from None
+        self.check()
+
+    def check(self) -> None:
+        """Refuse values that are wrong together. Raise `ParameterError`; called after each construction."""
+
+    def process(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no process()")
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """The parameters in the order of the class body, those of base classes first."""
+        found: dict[str, Parameter] = {}
+        for base in reversed(cls.__mro__):
+            if not issubclass(base, Protocol):
+                continue
+            for name, trait in vars(base).items():
+                if isinstance(trait, TraitType):
+                    tag = trait.metadata
+                    found[name] = Parameter(
+                        name=name,
+                        trait=trait,
+                        default=trait.default(),
+                        help=trait.help or "",
+                        unit=tag.get("unit", ""),
+                        group=tag.get("group", ""),
+                        advanced=tag.get("advanced", False),
+                        when=tag.get("when"),
+                    )
+        return found
+
+    def values(self) -> dict[str, Any]:
+        """The present value of every parameter: what is recorded with a result."""
+        return {name: getattr(self, name) for name in self.parameters()}
+
+    @classmethod
+    def inputs(cls) -> dict[str, type[Item]]:
+        """Name and kind of each input: that of `takes` for a join, else the kind in lower case."""
+        if cls.takes is None:
+            return {}
+        if isinstance(cls.takes, Many):
+            return {cls.takes.kind.table(): cls.takes.kind}
+        if isinstance(cls.takes, Mapping):
+            return dict(cls.takes)
+        return {cls.takes.table(): cls.takes}
+
+    @classmethod
+    def is_fold(cls) -> bool:
+        return isinstance(cls.takes, Many)
+
+
+def trait_takes_text(trait: TraitType) -> bool:
+    """Whether a text is a value of the trait as it stands, rather than the spelling of one."""
+    from traitlets import Bytes, Enum, Unicode
+
+    if isinstance(trait, Enum):
+        return all(isinstance(v, str) for v in trait.values or ())
+    return isinstance(trait, (Unicode, Bytes))
+
+
+def _unknown(protocol: str, name: str, known: Mapping[str, Parameter]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{protocol} has no parameter {name!r}.{hint} It has: {', '.join(known)}."
+
+
+def _refused(protocol: str, parameter: Parameter, value: Any, error: Exception) -> str:
+    if parameter.choices:
+        wanted = "one of " + ", ".join(map(repr, parameter.choices))
+    else:
+        low, high = parameter.minimum, parameter.maximum
+        wanted = parameter.trait.info()
+        if low is not None and high is not None:
+            wanted += f" from {low:g} to {high:g}"
+        elif low is not None:
+            wanted += f" of at least {low:g}"
+        elif high is not None:
+            wanted += f" of at most {high:g}"
+    unit = f" {parameter.unit}" if parameter.unit else ""
+    return f"{protocol}.{parameter.name} does not take {value!r}: write {wanted}{unit} (default {parameter.default!r})."

@@ -1,0 +1,50 @@
+"""Where one task may write: its files get their names only once the task has succeeded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+class Out:
+    """Files of one task, ``<project>/<folder>/<stem><suffix>``.
+
+    Until `commit` they lie in a hidden folder beside, so that nobody ever sees a half-written one.
+
+    Parameters
+    ----------
+    project : Path
+        The project folder.
+    folder : str
+        Where the step keeps its files, relative to the project.
+    stem : str
+        Begin of every file name; the exposure's name.
+    """
+
+    def __init__(self, project: Path, folder: str, stem: str) -> None:
+        self._project, self._folder, self._stem = Path(project), folder, stem
+        self._hidden = self._project / folder / f".tmp-{uuid.uuid4().hex}"
+        self._suffixes: list[str] = []
+
+    def file(self, suffix: str) -> Path:
+        """A path to write to now; `suffix` begins with ``.`` or ``_``, for instance ``_aligned.mrc``."""
+        if not self._suffixes:
+            self._hidden.mkdir(parents=True)
+        if suffix not in self._suffixes:
+            self._suffixes.append(suffix)
+        return self._hidden / (self._stem + suffix)
+
+    def name(self, suffix: str) -> str:
+        """The path that the file will have, relative to the project: what a result records."""
+        return f"{self._folder}/{self._stem}{suffix}"
+
+    def commit(self) -> None:
+        for suffix in self._suffixes:
+            os.replace(self._hidden / (self._stem + suffix), self._project / self.name(suffix))
+        self.discard()
+
+    def discard(self) -> None:
+        if self._suffixes:
+            shutil.rmtree(self._hidden, ignore_errors=True)
