@@ -10,6 +10,7 @@ The store makes one table of each kind, a column of each field, so a field added
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -68,11 +69,19 @@ class Item:
 
     def located(self, project: Path) -> Item:
         """The same item with the paths of its files absolute."""
+        return self._paths(lambda path: str(project / path))
+
+    def filed(self, project: Path) -> Item:
+        """The inverse of `located`: paths inside the project relative to it."""
+        inside = f"{project}/"
+        return self._paths(lambda path: path.removeprefix(inside))
+
+    def _paths(self, change: Callable[[str], str]) -> Item:
         changed = {}
         for name, f in self.columns().items():
             value = getattr(self, name)
             if f.metadata.get("file") and value:
-                changed[name] = str(project / value)
+                changed[name] = change(value)
         return dataclasses.replace(self, **changed) if changed else self
 
 

@@ -1,0 +1,3 @@
+from cryowidgets.cli import main
+
+main()

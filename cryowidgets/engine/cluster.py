@@ -1,0 +1,41 @@
+"""A Dask cluster on this machine as one child process of the engine: ``python -m cryowidgets.engine.cluster 2 1``.
+
+Its own process, so that neither a scheduler's work nor its death touches the engine, which holds the ledger. It
+prints its address, follows ``scale N`` on standard input, and ends, with all workers, when that closes: however the
+engine ends, nothing stays behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+
+def main(workers: int, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which ends us in good order
+    import dask
+    from distributed import LocalCluster
+
+    # One death is enough to blame the task: the ledger counts attempts, Dask need not try three more workers.
+    dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.admin.low-level-log-length": 100})
+    cluster = LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs=50,
+        env={"CRYOWIDGETS_THREADS": str(threads)},
+    )
+    print(cluster.scheduler_address, flush=True)
+    for line in sys.stdin:
+        if line.startswith("scale "):
+            cluster.scale(int(line.split()[1]))
+    # The pipe is closed: the engine is gone or wants us gone. Workers notice the death of this process.
+    cluster.close(timeout=5)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

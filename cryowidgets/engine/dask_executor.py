@@ -1,0 +1,192 @@
+"""Tasks on Dask workers: of a cluster of our own on this machine, or of any scheduler that has an address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from distributed import Client, Future
+
+from cryowidgets.engine.executors import Load, drain
+from cryowidgets.engine.workshop import Job, Outcome, perform
+
+log = logging.getLogger(__name__)
+
+
+class Dask:
+    """Tasks on a Dask cluster.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Worker processes of the cluster on this machine; as many as cores by default. Workers times threads is the
+        number of cores.
+    address : str, optional
+        A scheduler to use instead of a cluster of our own.
+    """
+
+    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        self._workers = workers or os.cpu_count() or 1
+        self._address = address
+        self._child: subprocess.Popen[str] | None = None
+        self._client: Client | None = None
+        self._landed: queue.SimpleQueue[tuple[int, Future]] = queue.SimpleQueue()
+        self._flying: dict[int, Future] = {}
+        self._unsent: list[Outcome] = []
+        self._submissions = 0
+        self._pool_size = (0.0, 0)
+        self._retry_at = 0.0
+        self._connect()
+
+    def slots(self) -> int:
+        # One in hand for each worker, so that none waits for the engine; more would be taken before newer movies.
+        return 2 * self.load().workers if self._ready() else 0
+
+    def submit(self, job: Job) -> None:
+        assert self._client is not None
+        self._submissions += 1
+        try:
+            future = self._client.submit(
+                perform,
+                job,
+                int(os.environ.get("CRYOWIDGETS_THREADS", 0)) or self._threads(),
+                key=f"{job.key}-{self._submissions}",
+                pure=False,
+                resources=dict(job.resources) or None,
+                priority=-self._submissions,
+            )
+        except Exception as error:  # the cluster died between the look at its state and now
+            log.warning("cannot hand out %s: %s", job.key, error)
+            self._unsent.append(_lost(job.task))
+            return
+        self._flying[job.task] = future
+        future.add_done_callback(lambda f, task=job.task: self._landed.put((task, f)))
+
+    def collect(self, wait: float) -> list[Outcome]:
+        outcomes, self._unsent = self._unsent, []
+        if not self._alive():
+            outcomes += [_lost(task) for task in self._flying]
+            self._flying.clear()
+        landed = [(t, f) for t, f in drain(self._landed, 0 if outcomes else wait) if self._flying.get(t) is f]
+        good = [(t, f) for t, f in landed if f.status == "finished"]
+        if good and self._client is not None:
+            try:
+                outcomes += self._client.gather([f for _, f in good])
+            except Exception as error:  # the worker with the answer died before we had it
+                log.warning("%d answers were lost: %s", len(good), error)
+                outcomes += [_lost(t) for t, _ in good]
+        for task, future in landed:
+            if future.status == "error":
+                outcomes.append(_killed(task, future))
+            elif future.status != "finished":
+                outcomes.append(_lost(task))
+            self._flying.pop(task, None)
+            future.release()
+        return outcomes
+
+    def load(self) -> Load:
+        when, workers = self._pool_size
+        if self._client is not None and time.monotonic() - when > 1.0:
+            try:
+                workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+            except Exception:
+                workers = 0
+            self._pool_size = (time.monotonic(), workers)
+        flying = len(self._flying)
+        return Load(workers, min(flying, workers), max(0, flying - workers))
+
+    def scale(self, workers: int) -> None:
+        self._workers = max(1, workers)
+        if self._child and self._child.stdin:
+            try:
+                self._child.stdin.write(f"scale {self._workers}\n")
+                self._child.stdin.flush()
+            except OSError:
+                pass  # it is dead; the next one is started with the new number
+
+    def close(self) -> None:
+        self._flying.clear()
+        self._drop_cluster()
+
+    # The cluster ------------------------------------------------------------------------------------------------
+
+    def _threads(self) -> int:
+        return max(1, (os.cpu_count() or 1) // self._workers)
+
+    def _connect(self) -> None:
+        self._pool_size = (0.0, 0)
+        address = self._address
+        if address is None:
+            command = [sys.executable, "-m", "cryowidgets.engine.cluster", str(self._workers), str(self._threads())]
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            )
+            assert self._child.stdout is not None
+            address = self._child.stdout.readline().strip()
+            if not address:
+                raise RuntimeError("The local Dask cluster did not start; its messages are above.")
+            # Nothing more is expected, but a full pipe would stop it.
+            threading.Thread(target=self._child.stdout.read, daemon=True).start()
+        self._client = Client(address, timeout=20, set_as_default=False, name="cryowidgets")
+
+    def _alive(self) -> bool:
+        if self._client is None or self._client.status in ("closing", "closed"):
+            return False
+        return self._child is None or self._child.poll() is None
+
+    def _ready(self) -> bool:
+        """A cluster to submit to; starts a new one where the last has died."""
+        if self._alive() and self._client is not None and self._client.status == "running":
+            return True
+        if self._alive() or self._flying or time.monotonic() < self._retry_at:
+            return False
+        self._drop_cluster()
+        try:
+            self._connect()
+        except Exception as error:
+            log.error("no Dask cluster: %s; next try in 10 s", error)
+            self._retry_at = time.monotonic() + 10
+            return False
+        return True
+
+    def _drop_cluster(self) -> None:
+        client, self._client = self._client, None
+        child, self._child = self._child, None
+        if child and child.stdin:
+            child.stdin.close()
+        if client is not None:
+            _quietly(client)
+        if child:
+            try:
+                child.wait(8)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def _quietly(client: Client) -> None:
+    try:
+        client.close(timeout=2)
+    except Exception as error:
+        log.debug("closing a client of a dead cluster: %s", error)
+
+
+def _lost(task: int) -> Outcome:
+    return Outcome(task, "lost", error="The worker or the cluster ended with this task under way.")
+
+
+def _killed(task: int, future: Future) -> Outcome:
+    error: Any = future.exception()
+    return Outcome(
+        task,
+        "failed",
+        error="The worker process died while it did this: killed by the system, out of memory, or a crash in a "
+        f"library ({type(error).__name__}).",
+        traceback=str(error),
+    )

@@ -1,0 +1,280 @@
+"""The engine: a tick collects what finished, admits what arrived, hands out what is to do.
+
+Starting, resuming and repairing are the same: the to-do list is what exists minus what is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryowidgets.engine import inbox
+from cryowidgets.engine.commands import carry_out
+from cryowidgets.engine.desk import Desk
+from cryowidgets.engine.executors import Executor, make
+from cryowidgets.engine.sources import Door
+from cryowidgets.engine.system import SystemSampler
+from cryowidgets.errors import CryowidgetsError, EngineRunning
+from cryowidgets.protocols import registry
+from cryowidgets.protocols.import_movies import ImportMovies
+from cryowidgets.store.lock import WriterLock
+from cryowidgets.store.store import Store
+
+log = logging.getLogger(__name__)
+
+WAIT = 0.1
+"""Seconds that a tick with nothing to do waits for something to finish."""
+GRACE = 10.0
+"""Seconds that tasks under way have to finish when the engine is told to end."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run of the engine ended."""
+
+    finished: bool
+    """The stream is closed and everything is done; else the engine was told to end before."""
+    failed: int
+    """Tasks that failed for good, those at the door included."""
+
+
+class Engine:
+    """Processes one project until its stream is closed and all is done, or it is told to end.
+
+    Parameters
+    ----------
+    folder : Path
+        The project.
+    executor : Executor or str
+        See `executors.make`.
+    workers : int, optional
+        Number of workers.
+    retries : int
+        How often a failed task is tried again.
+    until_idle : float, optional
+        Close the stream when no movie has come for so many seconds, whatever the import step says.
+
+    Raises
+    ------
+    EngineRunning
+        Another engine works on the project.
+    ProjectError
+        The folder is not a project.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        executor: Executor | str = "dask",
+        workers: int | None = None,
+        retries: int = 1,
+        until_idle: float | None = None,
+    ) -> None:
+        self.store = Store(folder)
+        try:
+            self._lock = WriterLock(self.store.folder)
+        except EngineRunning:
+            self.store.close()
+            raise
+        self._until_idle = until_idle
+        self._ending = threading.Event()
+        self._door: Door | None = None
+        self._stale_states = True
+        try:
+            self.executor = make(executor, workers) if isinstance(executor, str) else executor
+            self._remove_half_written()
+            self.desk = Desk(self.store, retries)
+            self._system = SystemSampler(self.store.folder)
+            self.open_door()
+        except BaseException:
+            self._lock.release()
+            self.store.close()
+            raise
+
+    def run(self, report: Callable[[], None] | None = None, every: float = 1.0) -> Ending:
+        """Work until done or told to end; `report` is called about `every` seconds.
+
+        In the main thread, SIGTERM and SIGINT end it in good order: what is under way may finish within ten seconds,
+        the rest is given back, and everything that was finished is kept.
+        """
+        self.store.event("engine", "the engine started")
+        due = 0.0
+        with self._signals():
+            try:
+                while not self._ending.is_set() and not self.finished():
+                    self.tick(WAIT)
+                    if report and time.monotonic() >= due:
+                        report()
+                        due = time.monotonic() + every
+                finished = self.finished()
+                if not finished:
+                    self._wind_down()
+            finally:
+                self.close()
+        return Ending(finished, self._failed)
+
+    def tick(self, wait: float = 0.0) -> None:
+        """One round; `wait` is how long to wait for a task to finish where there is nothing else to do."""
+        self._lock.beat()
+        for outcome in self.executor.collect(wait):
+            self.desk.book(outcome)
+            self._stale_states = True
+        self._follow_commands()
+        self._look_for_movies()
+        self.desk.refresh(self._closed)
+        if self.store.get("paused") != "1":
+            jobs = self.desk.take(self.executor.slots() - self.desk.flying())
+            for job in jobs:
+                self.executor.submit(job)
+            self._stale_states |= bool(jobs)
+        if self._stale_states:
+            self._stale_states = False
+            self._set_states()
+        sample = self._system.sample(self.executor.load())
+        if sample:
+            self.store.add_system_sample(sample)
+
+    def finished(self) -> bool:
+        """Nothing comes any more and nothing is left to do."""
+        return self.store.get("stream") == "closed" and all(self._closed(name) for name in self.store.steps())
+
+    def end(self) -> None:
+        """Have `run` end after the present tick; safe from any thread and from signal handlers."""
+        self._ending.set()
+
+    def open_door(self) -> None:
+        """Begin to watch for movies, or begin anew with changed parameters."""
+        if self._door:
+            self._door.close()
+            self._door = None
+        self._stale_states = True
+        for step in self.store.steps().values():
+            if registry.get(step.protocol) is ImportMovies and self.store.get("stream") != "closed":
+                self._source = step.name
+                known, refused = self.store.known_paths(step.name)
+                self._door = Door(ImportMovies(**step.params), self.store.folder, known, refused)
+
+    def close(self) -> None:
+        """End the workers and give the project back."""
+        self._failed = self.store.query("SELECT count(*) FROM task WHERE state = 'failed'")[0][0]
+        if self._door:
+            self._door.close()
+        self.executor.close()
+        self.store.event("engine", "the engine ended")
+        self._lock.release()
+        self.store.close()
+
+    # Parts of a tick --------------------------------------------------------------------------------------------
+
+    def _follow_commands(self) -> None:
+        for command in inbox.read(self.store.folder):
+            ref = command.ref
+            if not self.store.has_event(ref):
+                if isinstance(command, CryowidgetsError):
+                    self.store.event("command.refused", str(command), ref=ref)
+                else:
+                    self._follow(command)
+            inbox.remove(self.store.folder, ref)
+
+    def _follow(self, command: inbox.Command) -> None:
+        self._stale_states = True
+        try:
+            with self.store.transaction():
+                said = carry_out(self, command.name, command.args)
+                self.store.event("command", f"{said} ({command.by})", ref=command.ref)
+        except CryowidgetsError as error:
+            self.store.event("command.refused", f"{command.name}: {error} ({command.by})", ref=command.ref)
+
+    def _look_for_movies(self) -> None:
+        if not self._door:
+            return
+        stream = self.store.get("stream")
+        arrivals, refusals = self._door.poll()
+        if arrivals:
+            self.store.admit(self._source, [(a.path, a.acquired, a.movie) for a in arrivals])
+        for refusal in refusals:
+            name = Path(refusal.path).name.split(".")[0]
+            optics = self._door.settings.optics()
+            self.store.refuse(self._source, refusal.path, name, optics, refusal.found, refusal.why)
+        self._stale_states |= bool(arrivals or refusals)
+        if stream == "stopping" and self._door.settled:
+            self._close_stream("all movies that were there are in")
+        elif stream == "open" and not self._door.waiting:
+            patience = self._door.settings.timeout if self._until_idle is None else self._until_idle
+            if time.time() - self._door.last_arrival > patience:
+                self._close_stream(f"no new movie for {patience:g} s")
+
+    def _close_stream(self, why: str) -> None:
+        assert self._door is not None
+        self._door.close()
+        self._door = None
+        self.store.put("stream", "closed")
+        self.store.event("stream", f"the stream closed: {why}")
+        self._stale_states = True
+
+    def _closed(self, name: str) -> bool:
+        """Whether a step will give nothing more."""
+        step = self.store.steps()[name]
+        if not step.inputs:
+            return self.store.get("stream") == "closed"
+        if name in self.desk.broken:
+            return True
+        return not (self.desk.waiting(name) or self.desk.flying(name)) and all(
+            self._closed(source) for source in step.inputs.values()
+        )
+
+    def _set_states(self) -> None:
+        for step in list(self.store.steps().values()):
+            self.store.set_state(step.name, *self._state(step.name))
+
+    def _state(self, name: str) -> tuple[str, str]:
+        step = self.store.steps()[name]
+        if name in self.desk.broken:
+            return "failed", self.desk.broken[name]
+        if not step.inputs:
+            return ("finished", "") if self.store.get("stream") == "closed" else ("running", "")
+        tally = dict(self.store.query("SELECT state, n FROM tally WHERE step = ? AND n > 0", (step.id,)))
+        if self._closed(name):
+            if tally.get("failed") and not tally.get("done") and not tally.get("rejected"):
+                return "failed", f"all {tally['failed']} items failed"
+            return "finished", ""
+        if tally or self.desk.waiting(name):
+            return "running", ""
+        return "scheduled", f"waits for {' and '.join(dict.fromkeys(step.inputs.values()))}"
+
+    # Begin and end ----------------------------------------------------------------------------------------------
+
+    def _remove_half_written(self) -> None:
+        """What a killed worker was writing when it died."""
+        for folder in self.store.folder.glob("steps/*/.tmp-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _wind_down(self) -> None:
+        until = time.monotonic() + GRACE
+        while self.desk.flying() and time.monotonic() < until:
+            for outcome in self.executor.collect(WAIT):
+                self.desk.book(outcome)
+        self.desk.abandon()
+        for step in list(self.store.steps().values()):
+            if step.state == "running" or step.state == "scheduled":
+                self.store.set_state(step.name, "stopped", "the engine was told to end; start it again to go on")
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the engine in good order; only the main thread can have it so."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.signal(s, lambda *_: self.end()) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

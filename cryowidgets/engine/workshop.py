@@ -1,0 +1,90 @@
+"""What a worker does: one protocol on one task. No database, no state; if it dies, the task is not done."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cryowidgets.errors import CryowidgetsError
+from cryowidgets.kernels import xp
+from cryowidgets.model import Item, Reject
+from cryowidgets.protocols import registry
+from cryowidgets.protocols.base import Protocol
+from cryowidgets.protocols.out import Out
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task as a worker gets it: everything that it needs, and paths instead of images."""
+
+    task: int
+    key: str
+    protocol: str
+    params: Mapping[str, Any]
+    given: Mapping[str, Any]
+    """Arguments of `process`: items by input name; of a fold, ``items`` and ``last``."""
+    project: str
+    folder: str
+    stem: str
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended."""
+
+    task: int
+    state: str
+    """done, rejected, failed, or lost where the worker died with it."""
+    result: Item | None = None
+    error: str | None = None
+    traceback: str | None = None
+    host: str = ""
+    pid: int = 0
+    started: float | None = None
+    finished: float | None = None
+
+
+def perform(job: Job, threads: int = 1) -> Outcome:
+    """Do a task. Whatever goes wrong in the protocol becomes part of the outcome."""
+    started = time.time()
+    out = Out(Path(job.project), job.folder, job.stem)
+    result: Item | None = None
+    error = trace = None
+    try:
+        xp.set_threads(threads)
+        protocol = _protocol(registry.get(job.protocol), _frozen(job.params))
+        answer = protocol.process(**job.given, out=out)
+        if isinstance(answer, Reject):
+            state, error = "rejected", answer.why
+        elif isinstance(answer, protocol.gives):
+            out.commit()
+            state, result = "done", answer.filed(Path(job.project))
+        else:
+            raise TypeError(
+                f"{job.protocol}.process returned {type(answer).__name__}, not {protocol.gives.__name__} or Reject"
+            )
+    except Exception as caught:
+        state = "failed"
+        error = str(caught) if isinstance(caught, CryowidgetsError) else f"{type(caught).__name__}: {caught}"
+        trace = traceback.format_exc()
+    finally:
+        out.discard()
+    return Outcome(job.task, state, result, error, trace, socket.gethostname(), os.getpid(), started, time.time())
+
+
+@lru_cache(maxsize=64)
+def _protocol(protocol: type[Protocol], params: tuple[tuple[str, Any], ...]) -> Protocol:
+    """Making traits costs more than many a small task: one object for each set of parameters."""
+    return protocol(**{key: list(v) if isinstance(v, tuple) else v for key, v in params})
+
+
+def _frozen(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((key, tuple(v) if isinstance(v, list) else v) for key, v in params.items())

@@ -1,0 +1,309 @@
+"""A project: a folder that holds one session, and the short way to everything one does with it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cryowidgets import workflow
+from cryowidgets.engine import inbox
+from cryowidgets.errors import ParameterError, ProjectError, WorkflowError
+from cryowidgets.protocols import registry
+from cryowidgets.protocols.base import Protocol
+from cryowidgets.store import lock
+from cryowidgets.store.queries import Reader
+from cryowidgets.store.store import Store
+from cryowidgets.workflow import StepSpec
+
+
+class Project:
+    """A project folder that exists; `Project.create` makes one.
+
+    Parameters
+    ----------
+    folder : path
+
+    Raises
+    ------
+    ProjectError
+        It is not a project.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder).absolute()
+        self.reader().close()
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        name: str = "",
+        template: Path | str | None = "live",
+        movies: str = "",
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        **import_params: Any,
+    ) -> Project:
+        """Make a project.
+
+        Parameters
+        ----------
+        folder : path
+            Where; it must not be a project yet.
+        name : str, optional
+            What people call the session; the folder's name by default.
+        template : str or path, optional
+            Template's name or workflow file; None for a workflow with nothing but the import.
+        movies : str
+            Pattern of the movie files, see `ImportMovies`.
+        settings : mapping, optional
+            Values for the parameters of any step: ``{"ctf": {"box": 768}}``.
+        **import_params
+            Parameters of the step that imports: ``pixel_size=0.85, voltage=300, …``; see `ImportMovies`.
+
+        Raises
+        ------
+        ParameterError, WorkflowError, ProjectError
+            Before anything is written.
+        """
+        steps = list(workflow.read(template).steps) if template else [StepSpec("movies", "ImportMovies")]
+        given = {step: dict(values) for step, values in (settings or {}).items()}
+        source = next((s.name for s in steps if s.protocol == "ImportMovies"), None)
+        if source:
+            pattern = {"pattern": os.path.abspath(movies)} if movies else {}
+            given[source] = {**pattern, **import_params, **given.get(source, {})}
+        elif movies or import_params:
+            raise WorkflowError(f"{template} has no step that imports movies, so it takes none.")
+        unknown = set(given) - {step.name for step in steps}
+        if unknown:
+            names = ", ".join(step.name for step in steps)
+            raise ParameterError(f"There is no step {sorted(unknown)[0]!r}. Steps of {template}: {names}.")
+        steps = [_with(step, given.get(step.name, {})) for step in steps]
+        faults = workflow.check(steps)
+        if faults:
+            raise WorkflowError("\n".join(faults))
+        store = Store.create(folder, name)
+        try:
+            with store.transaction():
+                for step in workflow.ordered(steps):
+                    _add(store, step)
+        finally:
+            store.close()
+        return cls(folder)
+
+    @property
+    def workflow(self) -> ProjectWorkflow:
+        """The project's steps and links, to look at and to add to."""
+        return ProjectWorkflow(self)
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        """The steps by name."""
+        with self.reader() as reader:
+            return {name: Step(self, name) for name in reader.steps()}
+
+    def reader(self) -> Reader:
+        """The ledger, opened for looking; close it, or use it in a `with`."""
+        return Reader(self.folder)
+
+    def send(self, command: str, **args: Any) -> str:
+        """Send a command to the engine; see `engine.inbox.COMMANDS`."""
+        return inbox.send(self.folder, command, **args)
+
+    def running(self) -> bool:
+        """Whether an engine works on the project now."""
+        found = lock.holder(self.folder)
+        return bool(found and found.alive)
+
+    def run(
+        self,
+        background: bool = False,
+        executor: str = "dask",
+        workers: int | None = None,
+        until_idle: float | str | None = None,
+        retries: int = 1,
+        report: Callable[[], None] | None = None,
+    ) -> Any:
+        """Process until the stream is closed and everything is done.
+
+        Parameters
+        ----------
+        background : bool
+            Start a process of its own and return at once; closing the notebook does not stop it.
+        executor, workers, retries
+            See `engine.Engine`.
+        until_idle : duration, optional
+            Close the stream when no movie has come for so long.
+        report : callable, optional
+            Called about once a second.
+
+        Returns
+        -------
+        Ending
+            How it ended; in the background the process instead.
+        """
+        from cryowidgets.protocols.durations import seconds
+
+        idle = None if until_idle is None else seconds(until_idle)
+        if background:
+            return self._start(executor, workers, idle, retries)
+        from cryowidgets.engine.engine import Engine  # needs numpy, psutil and more: not for windows
+
+        return Engine(self.folder, executor, workers, retries, idle).run(report)
+
+    def _start(self, executor: str, workers: int | None, idle: float | None, retries: int) -> subprocess.Popen:
+        if self.running():
+            raise ProjectError(f"An engine works on {self.folder} already.")
+        command = [sys.executable, "-m", "cryowidgets", "run", str(self.folder), "--executor", executor]
+        command += ["--retries", str(retries)]
+        command += ["--workers", str(workers)] if workers else []
+        command += ["--until-idle", f"{idle:g}s"] if idle is not None else []
+        log = self.folder / "logs" / "engine.log"
+        with open(log, "ab") as output:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        until = time.monotonic() + 60
+        while not self.running():
+            if process.poll() is not None:
+                if process.returncode == 0:
+                    return process  # there was nothing left to do
+                tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+                raise ProjectError(f"The engine did not start; the end of {log}:\n" + "\n".join(tail))
+            if time.monotonic() > until:
+                raise ProjectError(f"The engine did not start within a minute; see {log}.")
+            time.sleep(0.05)
+        return process
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until no engine works on the project.
+
+        Raises
+        ------
+        TimeoutError
+            It took longer than `timeout` seconds.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.running():
+            if until is not None and time.monotonic() > until:
+                raise TimeoutError(f"The engine of {self.folder} still works after {timeout:g} s.")
+            time.sleep(0.2)
+
+    def add(self, step: StepSpec) -> None:
+        """Add a step. A running engine does not learn of it; add steps before it starts."""
+        if self.running():
+            raise WorkflowError("Steps are added while no engine runs: stop it first ('quit'), then start it again.")
+        guard = lock.WriterLock(self.folder)
+        store = Store(self.folder)
+        try:
+            _add(store, step)
+        finally:
+            store.close()
+            guard.release()
+
+    def __repr__(self) -> str:
+        return f"Project({str(self.folder)!r})"
+
+
+class ProjectWorkflow:
+    """The steps of a project as something to add to."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    @property
+    def steps(self) -> list[StepSpec]:
+        """The steps as a document would hold them."""
+        with self._project.reader() as reader:
+            return [StepSpec(s.name, s.protocol, s.params, s.inputs) for s in reader.steps().values()]
+
+    @property
+    def movies(self) -> Step:
+        """The step that imports the movies."""
+        for step in self.steps:
+            if step.protocol == "ImportMovies":
+                return Step(self._project, step.name)
+        raise WorkflowError("This workflow imports no movies.")
+
+    def add(self, protocol: str | type[Protocol], name: str | None = None, **values: Any) -> Step:
+        """Add a step: links by input name (or its plural) as `Step` or step name, everything else a parameter.
+
+        Raises
+        ------
+        WorkflowError, ParameterError
+            It does not fit; the message lists what would.
+        """
+        cls = registry.get(protocol) if isinstance(protocol, str) else protocol
+        present = self.steps
+        taken = {step.name for step in present}
+        if name is None:
+            stem = cls.__name__.lower()
+            name = next(n for n in (stem, *(f"{stem}{i}" for i in range(2, 1000))) if n not in taken)
+        inputs = {}
+        for input in cls.inputs():
+            for key in (input, input + "s"):
+                if key in values:
+                    source = values.pop(key)
+                    inputs[input] = source.name if isinstance(source, Step) else str(source)
+        step = StepSpec(name, registry.name_of(cls), cls(**values).values(), inputs)
+        faults = workflow.check([*present, step])
+        if faults:
+            raise WorkflowError("\n".join(faults))
+        self._project.add(step)
+        return Step(self._project, name)
+
+
+class Step:
+    """A step of a project."""
+
+    def __init__(self, project: Project, name: str) -> None:
+        self.project, self.name = project, name
+
+    @property
+    def _row(self):
+        with self.project.reader() as reader:
+            return reader.steps()[self.name]
+
+    @property
+    def protocol(self) -> str:
+        return self._row.protocol
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters as they are now."""
+        return self._row.params
+
+    @property
+    def state(self) -> str:
+        return self._row.state
+
+    def set(self, redo: bool = False, **values: Any) -> None:
+        """Change parameters: for new items, or with `redo` for all that was done and what came of it.
+
+        A value that is refused is refused here, before anything is sent to the engine.
+        """
+        registry.get(self.protocol)(**{**self.params, **values})
+        self.project.send("set", step=self.name, values=values, redo=redo)
+
+    def widget(self) -> Any:
+        """Form, state, log and results of the step, to be displayed in a notebook."""
+        return importlib.import_module("cryowidgets.widgets").ProtocolWidget(self)
+
+    def __repr__(self) -> str:
+        return f"Step({self.name!r}, {self.protocol})"
+
+
+def _with(step: StepSpec, values: Mapping[str, Any]) -> StepSpec:
+    params = registry.get(step.protocol)(**{**step.params, **values}).values()
+    return StepSpec(step.name, step.protocol, params, step.inputs)
+
+
+def _add(store: Store, step: StepSpec) -> None:
+    store.add_step(
+        step.name, step.protocol, registry.get(step.protocol).gives, dict(step.params), dict(step.inputs)
+    )

@@ -1,0 +1,66 @@
+"""The file behind the ledger: opening it on local and network disks, and the steps that every reader needs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NAME = "project.sqlite"
+SCHEMA = 1
+NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A protocol with its parameters, placed in a workflow."""
+
+    id: int
+    name: str
+    protocol: str
+    gives: str
+    version: int
+    valid_from: int
+    state: str
+    reason: str
+    params: dict[str, Any]
+    inputs: dict[str, str]
+
+
+def read_steps(db: sqlite3.Connection) -> dict[str, Step]:
+    """Steps of a ledger by name, whoever reads it."""
+    links: dict[int, dict[str, str]] = {}
+    for step, input, source in db.execute("SELECT l.step, l.input, s.name FROM link l JOIN step s ON s.id = l.source"):
+        links.setdefault(step, {})[input] = source
+    return {
+        row[1]: Step(*row[:8], params=json.loads(row[8]), inputs=links.get(row[0], {}))
+        for row in db.execute(
+            "SELECT s.id, s.name, s.protocol, s.gives, s.version, s.valid_from, s.state, s.reason, p.json FROM step s "
+            "JOIN params p ON p.step = s.id AND p.version = s.version ORDER BY s.id"
+        )
+    }
+
+
+def is_network_disk(folder: Path) -> bool:
+    """Whether a folder lies on a disk whose shared memory does not reach other hosts, where WAL must not be used."""
+    best, kind = "", ""
+    try:
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return False
+    for line in mounts:
+        _, place, fstype, *_ = line.split()
+        place = place.replace("\\040", " ")
+        if len(place) >= len(best) and Path(folder).is_relative_to(place):
+            best, kind = place, fstype
+    return kind in NETWORK_DISKS or kind.startswith("fuse.sshfs")
+
+
+def connect_for_writing(file: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(file, isolation_level=None, timeout=30.0, check_same_thread=False, cached_statements=512)
+    db.execute(f"PRAGMA journal_mode = {'DELETE' if is_network_disk(file.parent) else 'WAL'}")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA foreign_keys = ON")
+    return db

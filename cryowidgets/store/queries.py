@@ -1,0 +1,344 @@
+"""What windows ask: read-only, light, and in proportion to what is new."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryowidgets.errors import ProjectError
+from cryowidgets.model import NAN, Item
+from cryowidgets.store import rows
+from cryowidgets.store.database import NAME, Step, read_steps
+from cryowidgets.store.lock import Holder, holder
+
+_TYPES = {"INTEGER": int, "REAL": float, "TEXT": str}
+Columns = dict[str, Any]
+"""A table by columns: numpy arrays of numbers, lists of texts."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened."""
+
+    id: int
+    time: float
+    kind: str
+    step: str | None
+    exposure: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """One attempt of a step on an exposure."""
+
+    step: str
+    state: str
+    attempt: int
+    error: str | None
+    traceback: str | None
+    host: str | None
+    started: float | None
+    finished: float | None
+
+
+@dataclass(frozen=True)
+class ExposureRow:
+    """All that is known of one exposure."""
+
+    id: int
+    name: str
+    path: str
+    acquired: float
+    rejected: str | None
+    items: dict[str, Item]
+    tasks: list[TaskRow]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that failed for good."""
+
+    exposure: int | None
+    name: str
+    step: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """The head of the page."""
+
+    name: str
+    folder: Path
+    created: float
+    stream: str
+    """open, stopping or closed"""
+    paused: bool
+    engine: Holder | None
+    found: int
+    done: int
+    failed: int
+    rejected: int
+    waiting: int
+    rate_per_hour: float
+    """exposures that reached the last step in the last 10 minutes, per hour; NaN before the first"""
+    latency: float
+    """median seconds from the file's last change to the result of the last step, of the last 50; NaN before the first"""
+
+
+class Reader:
+    """A project's ledger, opened for looking.
+
+    Raises
+    ------
+    ProjectError
+        The folder is not a project.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder).absolute()
+        self._file = self.folder / NAME
+        if not self._file.is_file():
+            raise ProjectError(
+                f"{self.folder} is not a project: it has no {NAME}. Make one with 'cryowidgets new {self.folder} …'."
+            )
+        self._immutable: tuple[int, int] | None = None
+        self._seen: Any = None
+        self._db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        """Read-only; where an unwritable folder has no writer, SQLite can read it only as one that never changes."""
+        for mode in ("mode=ro", "mode=ro&immutable=1"):
+            db = sqlite3.connect(f"file:{_quoted(self._file)}?{mode}", uri=True, timeout=10.0, isolation_level=None)
+            try:
+                db.execute("SELECT count(*) FROM project").fetchone()
+            except sqlite3.OperationalError:
+                db.close()
+                if "immutable" in mode:
+                    raise
+                continue
+            self._immutable = self._stamp() if "immutable" in mode else None
+            return db
+        raise AssertionError("unreachable")
+
+    def _stamp(self) -> tuple[int, int]:
+        stat = os.stat(self._file)
+        return stat.st_mtime_ns, os.path.exists(f"{self._file}-wal")
+
+    def _query(self, sql: str, values: Any = ()) -> list[tuple]:
+        if self._immutable is not None and self._stamp() != self._immutable:
+            self._db.close()
+            self._db = self._open()
+        return self._db.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Changes ----------------------------------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Whether anything was written since this was last asked; True the first time."""
+        now = self._stamp() if self._immutable is not None else self._query("PRAGMA data_version")
+        before, self._seen = self._seen, now
+        return now != before
+
+    def events(self, since: int = 0, limit: int = 1000) -> list[Event]:
+        """The newest `limit` events after the one with id `since`, oldest first."""
+        sql = "SELECT id, time, kind, step, exposure, text FROM event WHERE id > ? ORDER BY id DESC LIMIT ?"
+        return [Event(*row) for row in reversed(self._query(sql, (since, limit)))]
+
+    # Steps ------------------------------------------------------------------------------------------------------
+
+    def steps(self) -> dict[str, Step]:
+        """All steps by name, in the order of the workflow."""
+        return read_steps(self._db)
+
+    def tally(self) -> dict[str, dict[str, int]]:
+        """Number of tasks of each step in each state: running, done, rejected, failed, retry, lost, superseded."""
+        found: dict[str, dict[str, int]] = {name: {} for name in self.steps()}
+        for step, state, n in self._query("SELECT s.name, t.state, t.n FROM tally t JOIN step s ON s.id = t.step"):
+            found[step][state] = n
+        return found
+
+    def rows(self, step: str, since: int = 0, limit: int | None = None) -> Columns:
+        """A step's results after row `since`, oldest first: the newest `limit` of them, or all.
+
+        Returns
+        -------
+        dict
+            id, exposure, name, acquired (UTC s), time (UTC s, when it was finished), and the kind's columns but for
+            its arrays.
+        """
+        table = self._query("SELECT lower(gives) FROM step WHERE name = ?", (step,))[0][0]
+        head = {"id": int, "exposure": int, "name": str, "acquired": float, "time": float}
+        types = {
+            name: _TYPES[sql]
+            for _, name, sql, *_ in self._query(f"PRAGMA table_info({table})")
+            if sql in _TYPES and name not in ("id", "step", "exposure", "task", "version", "time")
+        }
+        sql = (
+            f"SELECT r.id, r.exposure, e.name, e.acquired, r.time, {', '.join('r.' + n for n in types)} "
+            f"FROM {table} r LEFT JOIN exposure e ON e.id = r.exposure "
+            "JOIN step s ON s.id = r.step WHERE s.name = ? AND r.id > ? ORDER BY r.id DESC LIMIT ?"
+        )
+        found = self._query(sql, (step, since, -1 if limit is None else limit))[::-1]
+        return _columns({**head, **types}, found)
+
+    def exposures(self, since: int = 0, limit: int | None = None) -> Columns:
+        """Exposures after the one with id `since`, oldest first, with what became of them.
+
+        Returns
+        -------
+        dict
+            id, name, acquired (UTC s), state (waiting, running, done, rejected, failed), reason.
+        """
+        sql = (
+            "SELECT e.id, e.name, e.acquired, "
+            "CASE WHEN e.rejected IS NOT NULL OR r.id IS NOT NULL THEN 'rejected' WHEN f.id IS NOT NULL THEN 'failed' "
+            "WHEN d.id IS NOT NULL THEN 'done' WHEN w.id IS NOT NULL THEN 'running' ELSE 'waiting' END, "
+            "coalesce(e.rejected, r.error, f.error, '') FROM exposure e "
+            "LEFT JOIN task r ON r.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'rejected') "
+            "LEFT JOIN task f ON f.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'failed') "
+            "LEFT JOIN task d ON d.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'done' "
+            "AND step = ?) "
+            "LEFT JOIN task w ON w.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'running') "
+            "WHERE e.id > ? ORDER BY e.id DESC LIMIT ?"
+        )
+        found = self._query(sql, (self._last_step(), since, -1 if limit is None else limit))[::-1]
+        return _columns({"id": int, "name": str, "acquired": float, "state": str, "reason": str}, found)
+
+    def exposure(self, id: int) -> ExposureRow:
+        """All about one exposure; its items' paths are absolute.
+
+        Raises
+        ------
+        ProjectError
+            There is no such exposure.
+        """
+        found = self._query("SELECT id, name, path, acquired, rejected FROM exposure WHERE id = ?", (id,))
+        if not found:
+            raise ProjectError(f"{self.folder} has no exposure {id}.")
+        tasks = self._query(
+            "SELECT s.name, t.state, t.attempt, t.error, t.traceback, t.host, t.started, t.finished FROM task t "
+            "JOIN step s ON s.id = t.step WHERE t.exposure = ? ORDER BY t.id",
+            (id,),
+        )
+        items: dict[str, Item] = {}
+        for kind in Item.kinds.values():
+            if self._has_table(kind):
+                steps = dict(self._query(f"SELECT id, step FROM {kind.table()} WHERE exposure = ?", (id,)))
+                for row in self._query(rows.select_items(kind) + " WHERE r.exposure = ?", (id,)):
+                    items[self._step_names()[steps[row[0]]]] = rows.item(kind, row).located(self.folder)
+        return ExposureRow(*found[0], items=items, tasks=[TaskRow(*t) for t in tasks])
+
+    def system(self, since: int = 0, limit: int | None = None) -> Columns:
+        """Samples of the machine's load after row `since`, oldest first; see `schema.sql` for the units."""
+        names = ["time", "cpu", "memory", "disk_read", "disk_write", "disk_free", "workers", "running", "queue"]
+        names += ["gpu", "gpu_memory"]
+        sql = f"SELECT id, {', '.join(names)} FROM system WHERE id > ? ORDER BY id DESC LIMIT ?"
+        found = self._query(sql, (since, -1 if limit is None else limit))[::-1]
+        return _columns({"id": int, **dict.fromkeys(names, float)}, found)
+
+    # The whole --------------------------------------------------------------------------------------------------
+
+    def session(self) -> Session:
+        """Numbers for the head of a page; a handful of index look-ups, however large the project."""
+        settings = dict(self._query("SELECT key, value FROM project"))
+        tally = self.tally()
+        steps = self.steps()
+        last = list(steps)[-1] if steps else ""
+        found = self._query("SELECT count(*) FROM exposure")[0][0]
+        failed = sum(states.get("failed", 0) for states in tally.values())
+        by_hand = self._query("SELECT count(*) FROM exposure WHERE rejected IS NOT NULL")[0][0]
+        rejected = sum(states.get("rejected", 0) for states in tally.values()) + by_hand
+        done = tally.get(last, {}).get("done", 0)
+        rate, latency = self._pace()
+        return Session(
+            name=settings["name"],
+            folder=self.folder,
+            created=float(settings["created"]),
+            stream=settings["stream"],
+            paused=settings["paused"] == "1",
+            engine=holder(self.folder),
+            found=found,
+            done=done,
+            failed=failed,
+            rejected=rejected,
+            waiting=max(0, found - done - failed - rejected),
+            rate_per_hour=rate,
+            latency=latency,
+        )
+
+    def failures(self) -> list[Failure]:
+        """What failed for good, oldest first."""
+        sql = (
+            "SELECT t.exposure, coalesce(e.name, t.inputs), s.name, coalesce(t.error, '') FROM task t "
+            "JOIN step s ON s.id = t.step LEFT JOIN exposure e ON e.id = t.exposure "
+            "WHERE t.state = 'failed' ORDER BY t.id"
+        )
+        return [Failure(*row) for row in self._query(sql)]
+
+    def _pace(self) -> tuple[float, float]:
+        sql = (
+            "SELECT t.finished, m.closed FROM task t LEFT JOIN movie m ON m.exposure = t.exposure "
+            "WHERE t.step = ? AND t.state = 'done' ORDER BY t.id DESC LIMIT 50"
+        )
+        if "movie" not in self._tables():
+            return NAN, NAN
+        recent = self._query(sql, (self._last_step(),))
+        if not recent:
+            return NAN, NAN
+        waits = [finished - closed for finished, closed in recent if finished and closed]
+        window = 600.0
+        since = time.time() - window
+        count = self._query(
+            "SELECT count(*), min(finished) FROM (SELECT finished FROM task WHERE step = ? AND state = 'done' "
+            "ORDER BY id DESC LIMIT 2000) WHERE finished > ?",
+            (self._last_step(), since),
+        )[0]
+        start = self._query("SELECT min(found) FROM exposure WHERE found > ?", (since,))[0][0]
+        span = min(window, max(time.time() - start, 60.0)) if start else window
+        return 3600.0 * count[0] / span, statistics.median(waits) if waits else NAN
+
+    def _last_step(self) -> int:
+        found = self._query("SELECT max(id) FROM step")
+        return found[0][0] or 0
+
+    def _step_names(self) -> dict[int, str]:
+        return dict(self._query("SELECT id, name FROM step"))
+
+    def _tables(self) -> set[str]:
+        return {name for (name,) in self._query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+    def _has_table(self, kind: type[Item]) -> bool:
+        return kind.table() in self._tables()
+
+
+def _columns(types: dict[str, type], found: list[tuple]) -> Columns:
+    made: Columns = {}
+    for (name, t), values in zip(types.items(), zip(*found, strict=True) if found else ((),) * len(types), strict=True):
+        if t is str:
+            made[name] = [v or "" for v in values]
+        else:
+            made[name] = np.array([NAN if v is None else v for v in values], dtype=float if t is float else np.int64)
+    return made
+
+
+def _quoted(file: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(file))

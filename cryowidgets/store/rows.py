@@ -1,0 +1,104 @@
+"""Kinds of data as tables and back: one column for each field of the dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import typing
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from cryowidgets.model import NAN, Item, Optics
+
+OPTICS = tuple(f.name for f in dataclasses.fields(Optics))
+_SQL = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT", np.ndarray: "BLOB"}
+
+
+@cache
+def column_types(kind: type[Item]) -> dict[str, type]:
+    """Python type of each column of a kind.
+
+    Raises
+    ------
+    TypeError
+        A field is none of int, bool, float, str and numpy array.
+    """
+    hints = typing.get_type_hints(kind)
+    types = {}
+    for name in kind.columns():
+        hint = hints[name]
+        found = [t for t in (hint, *typing.get_args(hint)) if t in _SQL]
+        if not found:
+            raise TypeError(f"{kind.__name__}.{name}: a column holds int, bool, float, str or ndarray, not {hint}")
+        types[name] = found[0]
+    return types
+
+
+@cache
+def create_table(kind: type[Item]) -> tuple[str, ...]:
+    """Statements that make the table of a kind where there is none yet."""
+    table = kind.table()
+    columns = "".join(f", {name} {_SQL[t]}" for name, t in column_types(kind).items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, step INTEGER NOT NULL "
+        f"REFERENCES step, exposure INTEGER REFERENCES exposure, task INTEGER NOT NULL REFERENCES task, "
+        f"version INTEGER NOT NULL, time REAL NOT NULL{columns}, UNIQUE (step, exposure))",
+        f"CREATE INDEX IF NOT EXISTS {table}_step ON {table} (step, id)",
+    )
+
+
+@cache
+def insert_row(kind: type[Item]) -> str:
+    names = ["step", "exposure", "task", "version", "time", *column_types(kind)]
+    return f"INSERT INTO {kind.table()} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+@cache
+def select_items(kind: type[Item]) -> str:
+    """Rows as `item` wants them, up to the WHERE; the table is r, the exposure e."""
+    columns = ["r.id", "r.exposure", "e.name", *(f"o.{n}" for n in OPTICS), *(f"r.{n}" for n in column_types(kind))]
+    return (
+        f"SELECT {', '.join(columns)} FROM {kind.table()} r "
+        "LEFT JOIN exposure e ON e.id = r.exposure LEFT JOIN optics o ON o.id = e.optics"
+    )
+
+
+def item(kind: type[Item], row: Sequence[Any]) -> Item:
+    """The item of a row that `select_items` gave."""
+    id, exposure, name = row[:3]
+    optics = None
+    if row[3] is not None:
+        optics = Optics(**dict(zip(OPTICS, row[3 : 3 + len(OPTICS)], strict=True)))
+    values = {
+        column: decode(value, t)
+        for (column, t), value in zip(column_types(kind).items(), row[3 + len(OPTICS) :], strict=True)
+    }
+    return kind(id=id, exposure=exposure or 0, name=name or f"{kind.table()}_{id}", optics=optics, **values)
+
+
+def encode_item(result: Item) -> list[Any]:
+    """Values of an item's columns as SQLite keeps them."""
+    return [encode(getattr(result, name)) for name in column_types(type(result))]
+
+
+def encode(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(value, dtype=np.float32), allow_pickle=False)
+        return buffer.getvalue()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value != value:
+        return None
+    return value
+
+
+def decode(value: Any, t: type) -> Any:
+    if value is None:
+        return NAN if t is float else None
+    if t is np.ndarray:
+        return np.load(io.BytesIO(value), allow_pickle=False)
+    return bool(value) if t is bool else value

@@ -1,0 +1,111 @@
+-- One project, one file. Tables of results (movie, micrograph, ctf, …) are made from the kinds in model.py.
+
+CREATE TABLE project (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE optics (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    pixel_size REAL NOT NULL,          -- Å/px of the movie
+    voltage REAL NOT NULL,             -- kV
+    cs REAL NOT NULL,                  -- mm
+    amplitude_contrast REAL NOT NULL,
+    dose_per_frame REAL NOT NULL,      -- e/Å², 0 where unknown
+    pre_exposure REAL NOT NULL,        -- e/Å²
+    UNIQUE (name, pixel_size, voltage, cs, amplitude_contrast, dose_per_frame, pre_exposure)
+);
+
+-- What the microscope recorded once: the identity that all results of one movie share.
+CREATE TABLE exposure (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,         -- begin of its file names in the project
+    path TEXT NOT NULL UNIQUE,         -- where it was found
+    acquired REAL NOT NULL,            -- UTC s
+    found REAL NOT NULL,               -- UTC s
+    optics INTEGER NOT NULL REFERENCES optics,
+    rejected TEXT,                     -- why a person took it out; NULL while it flows
+    note TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX exposure_acquired ON exposure (acquired);
+CREATE INDEX exposure_rejected ON exposure (id) WHERE rejected IS NOT NULL;
+
+CREATE TABLE step (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    protocol TEXT NOT NULL,
+    gives TEXT NOT NULL,                    -- kind of its results, so that a reader need not import the protocol
+    version INTEGER NOT NULL DEFAULT 1,     -- of its parameters
+    valid_from INTEGER NOT NULL DEFAULT 1,  -- results of an older version are to be made again
+    state TEXT NOT NULL DEFAULT 'saved',    -- saved scheduled running finished failed stopped
+    reason TEXT NOT NULL DEFAULT ''         -- in words, why it waits or failed
+);
+CREATE TABLE link (
+    step INTEGER NOT NULL REFERENCES step,
+    input TEXT NOT NULL,
+    source INTEGER NOT NULL REFERENCES step,
+    PRIMARY KEY (step, input)
+) WITHOUT ROWID;
+CREATE TABLE params (
+    step INTEGER NOT NULL REFERENCES step,
+    version INTEGER NOT NULL,
+    json TEXT NOT NULL,
+    time REAL NOT NULL,
+    PRIMARY KEY (step, version)
+) WITHOUT ROWID;
+
+-- One row for each attempt of a step on its inputs.
+-- running → done | rejected (by a gate) | failed (for good) | retry (will be tried again) | lost (its worker or
+-- engine died); done → superseded once a newer version has taken its place.
+CREATE TABLE task (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    step INTEGER NOT NULL REFERENCES step,
+    exposure INTEGER REFERENCES exposure,   -- NULL for a fold
+    inputs TEXT NOT NULL,                   -- rows of the inputs: '17', '17,20'; of a fold 'first-last'
+    version INTEGER NOT NULL,               -- of the parameters
+    attempt INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    error TEXT,
+    traceback TEXT,
+    host TEXT,
+    pid INTEGER,
+    submitted REAL NOT NULL,
+    started REAL,
+    finished REAL
+);
+CREATE INDEX task_inputs ON task (step, inputs);
+CREATE INDEX task_exposure ON task (exposure);
+CREATE INDEX task_trouble ON task (step, state) WHERE state IN ('running', 'failed', 'rejected');
+
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time REAL NOT NULL,
+    kind TEXT NOT NULL,
+    step TEXT,
+    exposure INTEGER,
+    text TEXT NOT NULL,
+    ref TEXT UNIQUE                         -- of a command: its file, so that none is carried out twice
+);
+
+CREATE TABLE system (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time REAL NOT NULL,
+    cpu REAL, memory REAL,                  -- %
+    disk_read REAL, disk_write REAL,        -- MB/s of the whole machine
+    disk_free REAL,                         -- GB on the project's disk
+    workers INTEGER, running INTEGER, queue INTEGER,
+    gpu REAL, gpu_memory REAL               -- %, NULL without a GPU
+);
+
+-- How many tasks are in which state, so that no page ever counts 150,000 rows.
+CREATE TABLE tally (
+    step INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (step, state)
+) WITHOUT ROWID;
+CREATE TRIGGER task_added AFTER INSERT ON task BEGIN
+    INSERT INTO tally VALUES (new.step, new.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER task_moved AFTER UPDATE OF state ON task WHEN old.state <> new.state BEGIN
+    UPDATE tally SET n = n - 1 WHERE step = old.step AND state = old.state;
+    INSERT INTO tally VALUES (new.step, new.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;

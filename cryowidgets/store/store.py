@@ -1,0 +1,465 @@
+"""The ledger: what happened to every item, in one SQLite file that one process writes.
+
+One transaction for each finished task; before it, the task did not happen. What is to do is never written down: it is
+what exists minus what is done (`todo.py`), so that starting, resuming and repairing are the same code.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cryowidgets.errors import ProjectError, WorkflowError
+from cryowidgets.model import Item, Movie, Optics
+from cryowidgets.store import rows
+from cryowidgets.store.database import NAME, SCHEMA, Step, connect_for_writing, read_steps
+
+
+@dataclass(frozen=True)
+class Task:
+    """One attempt of a step on its inputs, as claimed."""
+
+    id: int
+    step: str
+    exposure: int | None
+    inputs: tuple[int, ...]
+    version: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Todo:
+    """Something that exists and is not done: rows of the inputs, in their order; for a fold, first and last."""
+
+    exposure: int | None
+    inputs: tuple[int, ...]
+    acquired: float = 0.0
+
+    @property
+    def key(self) -> str:
+        return ",".join(map(str, self.inputs))
+
+
+class Store:
+    """A project's ledger, opened for writing. Hold the project's `WriterLock` while an engine uses it."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder).absolute()
+        file = self.folder / NAME
+        if not file.is_file():
+            raise ProjectError(
+                f"{self.folder} is not a project: it has no {NAME}. Make one with 'cryowidgets new {self.folder} …'."
+            )
+        self._db = connect_for_writing(file)
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found != SCHEMA:
+            self._db.close()
+            raise ProjectError(
+                f"{file} has format {found}, this version of cryowidgets works with {SCHEMA}. "
+                f"Open it with the version that made it, or install a {'newer' if found > SCHEMA else 'matching'} one."
+            )
+        self._steps: dict[str, Step] | None = None
+        self._optics: dict[Optics, int] = {}
+        self._tables: dict[str, type[Item]] = {}
+
+    @classmethod
+    def create(cls, folder: Path | str, name: str = "") -> Store:
+        """Make a project folder with an empty ledger.
+
+        Raises
+        ------
+        ProjectError
+            There is one already, or the folder cannot be written to.
+        """
+        folder = Path(folder).absolute()
+        file = folder / NAME
+        if file.exists():
+            raise ProjectError(f"{folder} is a project already. Choose another folder, or open it.")
+        try:
+            (folder / "inbox").mkdir(parents=True, exist_ok=True)
+            (folder / "steps").mkdir(exist_ok=True)
+            (folder / "logs").mkdir(exist_ok=True)
+        except OSError as error:
+            raise ProjectError(f"Cannot make a project in {folder}: {error.strerror}.") from None
+        half = file.with_suffix(".making")
+        half.unlink(missing_ok=True)
+        db = sqlite3.connect(half)
+        db.executescript(files("cryowidgets.store").joinpath("schema.sql").read_text())
+        now = time.time()
+        settings = {"name": name or folder.name, "created": repr(now), "stream": "open", "paused": "0"}
+        db.executemany("INSERT INTO project VALUES (?, ?)", settings.items())
+        db.execute(f"PRAGMA user_version = {SCHEMA}")
+        db.commit()
+        db.close()
+        half.rename(file)
+        return cls(folder)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def transaction(self):
+        """All or nothing; nested ones join the outer."""
+        if self._db.in_transaction:
+            yield self._db
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            self._steps = None
+            raise
+        self._db.execute("COMMIT")
+
+    def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple]:
+        return self._db.execute(sql, parameters).fetchall()
+
+    # Settings of the project ------------------------------------------------------------------------------------
+
+    def get(self, key: str, default: str = "") -> str:
+        found = self.query("SELECT value FROM project WHERE key = ?", (key,))
+        return found[0][0] if found else default
+
+    def put(self, key: str, value: str) -> None:
+        with self.transaction() as db:
+            db.execute(
+                "INSERT INTO project VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value)
+            )
+
+    def event(self, kind: str, text: str, step: str | None = None, exposure: int | None = None, ref=None) -> None:
+        with self.transaction() as db:
+            db.execute(_EVENT, (time.time(), kind, step, exposure, text, ref))
+
+    def has_event(self, ref: str) -> bool:
+        return bool(self.query("SELECT 1 FROM event WHERE ref = ?", (ref,)))
+
+    # Steps ------------------------------------------------------------------------------------------------------
+
+    def steps(self) -> dict[str, Step]:
+        """All steps by name, in the order in which they were added."""
+        if self._steps is None:
+            self._steps = read_steps(self._db)
+        return self._steps
+
+    def add_step(
+        self, name: str, protocol: str, gives: type[Item], params: dict[str, Any], inputs: dict[str, str]
+    ) -> Step:
+        with self.transaction() as db:
+            if name in self.steps():
+                raise WorkflowError(f"There is a step {name!r} already. Give this one another name.")
+            id = db.execute(
+                "INSERT INTO step (name, protocol, gives) VALUES (?, ?, ?)", (name, protocol, gives.__name__)
+            ).lastrowid
+            self.ensure_table(gives)
+            db.execute("INSERT INTO params VALUES (?, 1, ?, ?)", (id, json.dumps(params), time.time()))
+            for input, source in inputs.items():
+                if source not in self.steps():
+                    raise WorkflowError(f"Step {name!r} takes {input!r} from {source!r}, which is not a step.")
+                db.execute("INSERT INTO link VALUES (?, ?, ?)", (id, input, self.steps()[source].id))
+            self._steps = None
+        return self.steps()[name]
+
+    def set_params(self, name: str, params: dict[str, Any], redo: bool) -> None:
+        """Give a step new parameters, as a new version.
+
+        With `redo`, what older versions made is to be made again, and all that came of it. Without, it stays valid
+        and only new items see the new values.
+        """
+        step = self.steps()[name]
+        with self.transaction() as db:
+            version = step.version + 1
+            db.execute("INSERT INTO params VALUES (?, ?, ?, ?)", (step.id, version, json.dumps(params), time.time()))
+            db.execute(
+                "UPDATE step SET version = ?, valid_from = ? WHERE id = ?",
+                (version, version if redo else step.valid_from, step.id),
+            )
+            if redo:
+                for child in self.downstream(name):
+                    self._begin_again(child)
+            changed = {k: v for k, v in params.items() if step.params.get(k) != v}
+            what = ", ".join(f"{k} = {v!r}" for k, v in changed.items()) or "no value changed"
+            scope = "everything is done again" if redo else "from the next item on"
+            self.event("params", f"{name}: {what} ({scope})", name)
+            self._steps = None
+
+    def set_optics(self, source: str, optics: Optics, gain: str) -> None:
+        """The microscope was described wrongly: give all movies of a source other optics, and redo what came of them."""
+        step = self.steps()[source]
+        with self.transaction() as db:
+            new = self._optics_id(optics)
+            db.execute(
+                "UPDATE exposure SET optics = ? WHERE id IN (SELECT exposure FROM task WHERE step = ?)", (new, step.id)
+            )
+            db.execute("UPDATE movie SET gain = ? WHERE step = ?", (gain, step.id))
+            for child in self.downstream(source):
+                self._begin_again(child)
+            self._steps = None
+
+    def _begin_again(self, step: Step) -> None:
+        """Give a step a new version with the same values: what it made is to be made again."""
+        self._db.execute(
+            "INSERT INTO params SELECT step, ?, json, ? FROM params WHERE step = ? AND version = ?",
+            (step.version + 1, time.time(), step.id, step.version),
+        )
+        self._db.execute(
+            "UPDATE step SET version = ?, valid_from = ? WHERE id = ?", (step.version + 1, step.version + 1, step.id)
+        )
+
+    def downstream(self, name: str) -> list[Step]:
+        """All steps that depend on a step, directly or not, in the order of the workflow."""
+        reached = {name}
+        found = []
+        for step in self.steps().values():
+            if reached & set(step.inputs.values()):
+                reached.add(step.name)
+                found.append(step)
+        return found
+
+    def set_state(self, name: str, state: str, reason: str = "") -> None:
+        step = self.steps()[name]
+        if (step.state, step.reason) == (state, reason):
+            return
+        with self.transaction() as db:
+            db.execute("UPDATE step SET state = ?, reason = ? WHERE id = ?", (state, reason, step.id))
+            if state != step.state:
+                self.event("step", f"{name} is {state}" + (f": {reason}" if reason else ""), name)
+            self._steps = None
+
+    # Exposures: what the door brings ----------------------------------------------------------------------------
+
+    def admit(self, step: str, arrivals: Iterable[tuple[str, float, Movie]]) -> list[int]:
+        """Write down whole movies, in one transaction: path where found, acquisition time (UTC s), movie.
+
+        Each movie's `name` is made unique here. A path that is known already, because it had failed before, keeps
+        its exposure. Returns the exposures' ids.
+        """
+        source = self.steps()[step]
+        ids = []
+        with self.transaction() as db:
+            for path, acquired, movie in arrivals:
+                exposure = self._exposure(path, movie.name, acquired, movie.found, movie.optics)
+                task = self._door_task(source, exposure, "done", None)
+                self._replace_result(source, exposure, movie, task, source.version)
+                db.execute(_EVENT, (time.time(), "exposure", step, exposure, f"{path} arrived", None))
+                ids.append(exposure)
+        return ids
+
+    def refuse(self, step: str, path: str, name: str, optics: Optics, found: float, why: str) -> int:
+        """Write down a file that did not become a movie, and why; once, however often it is said."""
+        source = self.steps()[step]
+        with self.transaction() as db:
+            exposure = self._exposure(path, name, found, found, optics)
+            said = db.execute(
+                "SELECT 1 FROM task WHERE step = ? AND exposure = ? AND state = 'failed' AND error = ?",
+                (source.id, exposure, why),
+            ).fetchone()
+            if not said:
+                self._door_task(source, exposure, "failed", why)
+                db.execute(_EVENT, (time.time(), "task.failed", step, exposure, why, None))
+        return exposure
+
+    def known_paths(self, step: str) -> tuple[set[str], set[str]]:
+        """Where exposures were found: of those that became movies, and of those that were refused."""
+        found = self.query(
+            "SELECT e.path, m.id IS NULL FROM exposure e LEFT JOIN movie m ON m.exposure = e.id AND m.step = ?",
+            (self.steps()[step].id,),
+        )
+        return {path for path, refused in found if not refused}, {path for path, refused in found if refused}
+
+    def _exposure(self, path: str, name: str, acquired: float, found: float, optics: Optics | None) -> int:
+        known = self.query("SELECT id FROM exposure WHERE path = ?", (path,))
+        if known:
+            self._db.execute("UPDATE exposure SET acquired = ? WHERE id = ?", (acquired, known[0][0]))
+            return known[0][0]
+        if optics is None:
+            raise ValueError(f"{path} has no optics")
+        row = (self._unique(name, path), path, acquired, found, self._optics_id(optics))
+        cursor = self._db.execute(
+            "INSERT INTO exposure (name, path, acquired, found, optics) VALUES (?, ?, ?, ?, ?)", row
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _unique(self, name: str, path: str) -> str:
+        """The base name, with folders of the path before it as far as others have the same."""
+        folders = list(Path(path).parent.parts[1:])
+        candidate = name
+        while self.query("SELECT 1 FROM exposure WHERE name = ?", (candidate,)):
+            if not folders:
+                raise ValueError(f"no unique name for {path}")
+            candidate = f"{folders.pop()}_{candidate}"
+        return candidate
+
+    def _optics_id(self, optics: Optics) -> int:
+        if optics not in self._optics:
+            columns = ", ".join(rows.OPTICS)
+            marks = ", ".join("?" * len(rows.OPTICS))
+            values = astuple(optics)
+            self._db.execute(f"INSERT OR IGNORE INTO optics ({columns}) VALUES ({marks})", values)
+            where = " AND ".join(f"{n} = ?" for n in rows.OPTICS)
+            self._optics[optics] = self.query(f"SELECT id FROM optics WHERE {where}", values)[0][0]
+        return self._optics[optics]
+
+    def _door_task(self, step: Step, exposure: int, state: str, error: str | None) -> int:
+        now = time.time()
+        last = self.query("SELECT max(attempt) FROM task WHERE step = ? AND exposure = ?", (step.id, exposure))[0][0]
+        self._db.execute(
+            "UPDATE task SET state = 'retry' WHERE step = ? AND exposure = ? AND state = 'failed'", (step.id, exposure)
+        )
+        cursor = self._db.execute(
+            "INSERT INTO task (step, exposure, inputs, version, attempt, state, error, submitted, started, finished) "
+            "VALUES (?, ?, '', ?, ?, ?, ?, ?, ?, ?)",
+            (step.id, exposure, step.version, (last or 0) + 1, state, error, now, now, now),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    # Tasks ------------------------------------------------------------------------------------------------------
+
+    def claim(self, step: str, todos: Sequence[Todo]) -> list[Task]:
+        """Write down that these are now being done."""
+        s = self.steps()[step]
+        claimed = []
+        now = time.time()
+        with self.transaction() as db:
+            for todo in todos:
+                attempts = db.execute(
+                    "SELECT coalesce(max(attempt), 0) FROM task WHERE step = ? AND inputs = ? AND version >= ?",
+                    (s.id, todo.key, s.valid_from),
+                ).fetchone()[0]
+                cursor = db.execute(
+                    "INSERT INTO task (step, exposure, inputs, version, attempt, state, submitted) "
+                    "VALUES (?, ?, ?, ?, ?, 'running', ?)",
+                    (s.id, todo.exposure, todo.key, s.version, attempts + 1, now),
+                )
+                assert cursor.lastrowid is not None
+                claimed.append(Task(cursor.lastrowid, step, todo.exposure, todo.inputs, s.version, attempts + 1))
+        return claimed
+
+    def finish(
+        self,
+        task: Task,
+        state: str,
+        result: Item | None = None,
+        error: str | None = None,
+        traceback: str | None = None,
+        host: str = "",
+        pid: int = 0,
+        started: float | None = None,
+        finished: float | None = None,
+    ) -> None:
+        """Record the end of a task, its result and an event, in one transaction."""
+        step = self.steps()[task.step]
+        now = time.time()
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE task SET state = ?, error = ?, traceback = ?, host = ?, pid = ?, started = ?, finished = ? "
+                "WHERE id = ?",
+                (state, error, traceback, host, pid, started, finished or now, task.id),
+            )
+            if result is not None:
+                self._replace_result(step, task.exposure, result, task.id, task.version)
+            db.execute(_EVENT, (now, f"task.{state}", task.step, task.exposure, error or "", None))
+
+    def _replace_result(self, step: Step, exposure: int | None, result: Item, task: int, version: int) -> None:
+        kind = type(result)
+        self.ensure_table(kind)
+        if exposure is not None:
+            old = self._db.execute(
+                f"DELETE FROM {kind.table()} WHERE step = ? AND exposure = ? RETURNING task", (step.id, exposure)
+            ).fetchall()
+            for (before,) in old:
+                self._db.execute("UPDATE task SET state = 'superseded' WHERE id = ?", (before,))
+        self._db.execute(
+            rows.insert_row(kind), (step.id, exposure, task, version, time.time(), *rows.encode_item(result))
+        )
+
+    def ensure_table(self, kind: type[Item]) -> None:
+        """Make the table of a kind where there is none; refuse one with other columns."""
+        table = kind.table()
+        if self._tables.get(table) is kind:
+            return
+        with self.transaction() as db:
+            for statement in rows.create_table(kind):
+                db.execute(statement)
+        there = {row[1] for row in self.query(f"PRAGMA table_info({table})")}
+        missing = set(rows.column_types(kind)) - there
+        if missing:
+            raise ProjectError(
+                f"Table {table} of {self.folder / NAME} lacks {', '.join(sorted(missing))}: the kind {kind.__name__} "
+                "has changed since the project was made. Make a new project for it."
+            )
+        self._tables[table] = kind
+
+    def item(self, kind: type[Item], id: int) -> Item:
+        """One row of a kind, its files' paths absolute."""
+        found = self.query(rows.select_items(kind) + " WHERE r.id = ?", (id,))
+        return rows.item(kind, found[0]).located(self.folder)
+
+    def items(self, kind: type[Item], step: str, first: int, last: int) -> list[Item]:
+        """A step's valid rows from `first` to `last`, both included: what a fold is given."""
+        s = self.steps()[step]
+        sql = rows.select_items(kind) + (
+            " WHERE r.step = ? AND r.id BETWEEN ? AND ? AND r.version >= ? AND (e.rejected IS NULL) ORDER BY r.id"
+        )
+        return [
+            rows.item(kind, row).located(self.folder) for row in self.query(sql, (s.id, first, last, s.valid_from))
+        ]
+
+    def last_result(self, kind: type[Item], step: str) -> Item | None:
+        """Newest valid result of a fold."""
+        s = self.steps()[step]
+        sql = rows.select_items(kind) + " WHERE r.step = ? AND r.version >= ? ORDER BY r.id DESC LIMIT 1"
+        found = self.query(sql, (s.id, s.valid_from))
+        return rows.item(kind, found[0]).located(self.folder) if found else None
+
+    # Second chances ---------------------------------------------------------------------------------------------
+
+    def abandon(self) -> int:
+        """Give back what a dead engine had claimed; the number of tasks."""
+        with self.transaction() as db:
+            return db.execute("UPDATE task SET state = 'lost', finished = ? WHERE state = 'running'", (time.time(),)).rowcount
+
+    def retry(self, step: str | None = None, exposure: int | None = None) -> int:
+        """Let failed tasks be tried again; the number of them."""
+        where, values = ["state = 'failed'", "inputs <> ''"], []
+        if step is not None:
+            where.append("step = ?")
+            values.append(self.steps()[step].id)
+        if exposure is not None:
+            where.append("exposure = ?")
+            values.append(exposure)
+        with self.transaction() as db:
+            return db.execute(f"UPDATE task SET state = 'retry' WHERE {' AND '.join(where)}", values).rowcount
+
+    def reject(self, exposure: int, why: str | None) -> None:
+        with self.transaction() as db:
+            db.execute("UPDATE exposure SET rejected = ? WHERE id = ?", (why, exposure))
+
+    def rejected_tasks(self, exposure: int) -> list[tuple[int, Task]]:
+        """Where gates have stopped an exposure: the steps' ids and tasks."""
+        found = self.query(
+            "SELECT s.name, t.id, t.inputs, t.version, t.attempt, s.id FROM task t JOIN step s ON s.id = t.step "
+            "WHERE t.exposure = ? AND t.state = 'rejected' AND t.version >= s.valid_from",
+            (exposure,),
+        )
+        return [
+            (id, Task(task, step, exposure, tuple(map(int, inputs.split(","))), version, attempt))
+            for step, task, inputs, version, attempt, id in found
+        ]
+
+    def add_system_sample(self, sample: dict[str, float | None]) -> None:
+        with self.transaction() as db:
+            names = ", ".join(sample)
+            db.execute(f"INSERT INTO system ({names}) VALUES ({', '.join('?' * len(sample))})", list(sample.values()))
+
+
+_EVENT = "INSERT INTO event (time, kind, step, exposure, text, ref) VALUES (?, ?, ?, ?, ?, ?)"
