@@ -304,6 +304,4 @@ def _with(step: StepSpec, values: Mapping[str, Any]) -> StepSpec:
 
 
 def _add(store: Store, step: StepSpec) -> None:
-    store.add_step(
-        step.name, step.protocol, registry.get(step.protocol).gives, dict(step.params), dict(step.inputs)
-    )
+    store.add_step(step.name, step.protocol, registry.get(step.protocol).gives, dict(step.params), dict(step.inputs))

@@ -106,7 +106,9 @@ def check(steps: Iterable[StepSpec]) -> list[str]:
             source = step.inputs.get(name)
             if source is None:
                 fitting = ", ".join(s for s, k in gives.items() if issubclass(k, kind)) or "none yet"
-                faults.append(f"step {step.name!r} lacks its input {name!r}, a {kind.__name__}; steps that fit: {fitting}")
+                faults.append(
+                    f"step {step.name!r} lacks its input {name!r}, a {kind.__name__}; steps that fit: {fitting}"
+                )
             elif source not in known:
                 faults.append(f"step {step.name!r} takes {name!r} from {source!r}, which is not a step")
             elif source in gives and not issubclass(gives[source], kind):

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -91,7 +92,7 @@ class Session:
     rate_per_hour: float
     """exposures that reached the last step in the last 10 minutes, per hour; NaN before the first"""
     latency: float
-    """median seconds from the file's last change to the result of the last step, of the last 50; NaN before the first"""
+    """median s from a file's last change to the result of the last step, of the last 50; NaN before the first"""
 
 
 class Reader:
@@ -117,7 +118,7 @@ class Reader:
     def _open(self) -> sqlite3.Connection:
         """Read-only; where an unwritable folder has no writer, SQLite can read it only as one that never changes."""
         for mode in ("mode=ro", "mode=ro&immutable=1"):
-            db = sqlite3.connect(f"file:{_quoted(self._file)}?{mode}", uri=True, timeout=10.0, isolation_level=None)
+            db = sqlite3.connect(f"file:{quote(str(self._file))}?{mode}", uri=True, timeout=10.0, isolation_level=None)
             try:
                 db.execute("SELECT count(*) FROM project").fetchone()
             except sqlite3.OperationalError:
@@ -336,9 +337,3 @@ def _columns(types: dict[str, type], found: list[tuple]) -> Columns:
         else:
             made[name] = np.array([NAN if v is None else v for v in values], dtype=float if t is float else np.int64)
     return made
-
-
-def _quoted(file: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(file))

@@ -191,7 +191,7 @@ class Store:
             self._steps = None
 
     def set_optics(self, source: str, optics: Optics, gain: str) -> None:
-        """The microscope was described wrongly: give all movies of a source other optics, and redo what came of them."""
+        """The microscope was described wrongly: give a source's movies other optics, redo what came of them."""
         step = self.steps()[source]
         with self.transaction() as db:
             new = self._optics_id(optics)
@@ -410,9 +410,7 @@ class Store:
         sql = rows.select_items(kind) + (
             " WHERE r.step = ? AND r.id BETWEEN ? AND ? AND r.version >= ? AND (e.rejected IS NULL) ORDER BY r.id"
         )
-        return [
-            rows.item(kind, row).located(self.folder) for row in self.query(sql, (s.id, first, last, s.valid_from))
-        ]
+        return [rows.item(kind, row).located(self.folder) for row in self.query(sql, (s.id, first, last, s.valid_from))]
 
     def last_result(self, kind: type[Item], step: str) -> Item | None:
         """Newest valid result of a fold."""
@@ -426,7 +424,8 @@ class Store:
     def abandon(self) -> int:
         """Give back what a dead engine had claimed; the number of tasks."""
         with self.transaction() as db:
-            return db.execute("UPDATE task SET state = 'lost', finished = ? WHERE state = 'running'", (time.time(),)).rowcount
+            sql = "UPDATE task SET state = 'lost', finished = ? WHERE state = 'running'"
+            return db.execute(sql, (time.time(),)).rowcount
 
     def retry(self, step: str | None = None, exposure: int | None = None) -> int:
         """Let failed tasks be tried again; the number of them."""

@@ -62,8 +62,9 @@ def _question(store, step, inputs: Mapping[str, type[Item]], driver: str, since:
             joins.append(f"JOIN {inputs[name].table()} {a} ON {a}.step = {source.id} AND {a}.exposure = {d}.exposure")
         where.append(f"{a}.version >= {source.valid_from}")
     key = " || ',' || ".join(f"{alias[n]}.id" for n in names)
+    ids = ", ".join(f"{alias[n]}.id" for n in names)
     sql = (
-        f"SELECT {d}.exposure, e.acquired, {', '.join(alias[n] + '.id' for n in names)} FROM {inputs[driver].table()} {d} "
+        f"SELECT {d}.exposure, e.acquired, {ids} FROM {inputs[driver].table()} {d} "
         f"{' '.join(joins)} LEFT JOIN exposure e ON e.id = {d}.exposure "
         f"WHERE {d}.step = ? AND {d}.id > ? AND {' AND '.join(where)} AND e.rejected IS NULL "
         f"AND NOT EXISTS (SELECT 1 FROM task t WHERE t.step = ? AND t.inputs = CAST({key} AS TEXT) "

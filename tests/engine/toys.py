@@ -1,0 +1,87 @@
+"""Small protocols of every shape, as a plug-in would bring them: importable by workers through PYTHONPATH."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from traitlets import Float, Int, Unicode
+
+from cryowidgets.errors import InputError
+from cryowidgets.model import Item, Movie, Reject, column
+from cryowidgets.protocols.base import Many, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Item):
+    value: float = column("a number")
+    path: str = column("a file that holds it", default="", file=True)
+
+
+class Measure(Protocol):
+    """A map: the size of a movie's file; fails or dies on demand."""
+
+    takes = Movie
+    gives = Number
+
+    factor = Float(1.0)
+    seconds = Float(0.0)
+    fail = Unicode("", help="names that fail")
+    heal = Unicode("", help="a file whose presence heals them")
+    die = Unicode("", help="names that kill their worker")
+
+    def process(self, movie, out):
+        time.sleep(self.seconds)
+        out.file(".txt").write_text(str(movie.size))
+        if self.die and re.search(self.die, movie.name):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fail and re.search(self.fail, movie.name) and not (self.heal and Path(self.heal).exists()):
+            raise InputError(f"{movie.path} is marked to fail.")
+        return Number(value=movie.size * self.factor, path=out.name(".txt"))
+
+
+class Double(Protocol):
+    takes = Number
+    gives = Number
+
+    def process(self, number, out):
+        return Number(value=number.value * 2)
+
+
+class AtMost(Protocol):
+    """A gate."""
+
+    takes = Number
+    gives = Number
+
+    limit = Float(100.0)
+
+    def process(self, number, out):
+        return number if number.value <= self.limit else Reject(f"{number.value:g} is more than {self.limit:g}")
+
+
+class Sum(Protocol):
+    """A join."""
+
+    takes = {"first": Number, "second": Number}
+    gives = Number
+
+    def process(self, first, second, out):
+        assert first.exposure == second.exposure
+        return Number(value=first.value + second.value)
+
+
+class Total(Protocol):
+    """A fold."""
+
+    takes = Many(Number, every=4)
+    gives = Number
+
+    offset = Int(0)
+
+    def process(self, items, last, out):
+        return Number(value=sum(i.value for i in items) + (last.value if last else self.offset))
