@@ -77,7 +77,7 @@ class Item:
         return self._paths(lambda path: path.removeprefix(inside))
 
     def _paths(self, change: Callable[[str], str]) -> Item:
-        changed = {}
+        changed: dict[str, Any] = {}
         for name, f in self.columns().items():
             value = getattr(self, name)
             if f.metadata.get("file") and value:

@@ -24,6 +24,7 @@ from cryowidgets.engine.system import SystemSampler
 from cryowidgets.errors import CryowidgetsError, EngineRunning
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.import_movies import ImportMovies
+from cryowidgets.store.admission import admit, known_paths, refuse
 from cryowidgets.store.lock import WriterLock
 from cryowidgets.store.store import Store
 
@@ -158,7 +159,7 @@ class Engine:
         for step in self.store.steps().values():
             if registry.get(step.protocol) is ImportMovies and self.store.get("stream") != "closed":
                 self._source = step.name
-                known, refused = self.store.known_paths(step.name)
+                known, refused = known_paths(self.store, step.name)
                 self._door = Door(ImportMovies(**step.params), self.store.folder, known, refused)
 
     def close(self) -> None:
@@ -198,11 +199,11 @@ class Engine:
         stream = self.store.get("stream")
         arrivals, refusals = self._door.poll()
         if arrivals:
-            self.store.admit(self._source, [(a.path, a.acquired, a.movie) for a in arrivals])
+            admit(self.store, self._source, [(a.path, a.acquired, a.movie) for a in arrivals])
         for refusal in refusals:
             name = Path(refusal.path).name.split(".")[0]
             optics = self._door.settings.optics()
-            self.store.refuse(self._source, refusal.path, name, optics, refusal.found, refusal.why)
+            refuse(self.store, self._source, refusal.path, name, optics, refusal.found, refusal.why)
         self._stale_states |= bool(arrivals or refusals)
         if stream == "stopping" and self._door.settled:
             self._close_stream("all movies that were there are in")

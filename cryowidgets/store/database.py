@@ -34,13 +34,11 @@ def read_steps(db: sqlite3.Connection) -> dict[str, Step]:
     links: dict[int, dict[str, str]] = {}
     for step, input, source in db.execute("SELECT l.step, l.input, s.name FROM link l JOIN step s ON s.id = l.source"):
         links.setdefault(step, {})[input] = source
-    return {
-        row[1]: Step(*row[:8], params=json.loads(row[8]), inputs=links.get(row[0], {}))
-        for row in db.execute(
-            "SELECT s.id, s.name, s.protocol, s.gives, s.version, s.valid_from, s.state, s.reason, p.json FROM step s "
-            "JOIN params p ON p.step = s.id AND p.version = s.version ORDER BY s.id"
-        )
-    }
+    found = db.execute(
+        "SELECT s.id, s.name, s.protocol, s.gives, s.version, s.valid_from, s.state, s.reason, p.json FROM step s "
+        "JOIN params p ON p.step = s.id AND p.version = s.version ORDER BY s.id"
+    )
+    return {row[1]: Step(*row[:-1], json.loads(row[-1]), links.get(row[0], {})) for row in found}  # type: ignore[call-arg]
 
 
 def is_network_disk(folder: Path) -> bool:

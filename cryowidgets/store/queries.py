@@ -244,7 +244,7 @@ class Reader:
                 steps = dict(self._query(f"SELECT id, step FROM {kind.table()} WHERE exposure = ?", (id,)))
                 for row in self._query(rows.select_items(kind) + " WHERE r.exposure = ?", (id,)):
                     items[self._step_names()[steps[row[0]]]] = rows.item(kind, row).located(self.folder)
-        return ExposureRow(*found[0], items=items, tasks=[TaskRow(*t) for t in tasks])
+        return ExposureRow(*found[0], items, [TaskRow(*t) for t in tasks])  # type: ignore[call-arg]
 
     def system(self, since: int = 0, limit: int | None = None) -> Columns:
         """Samples of the machine's load after row `since`, oldest first; see `schema.sql` for the units."""

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import typing
-from collections.abc import Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from cryowidgets.model import NAN, Item, Optics
+
+if TYPE_CHECKING:
+    F = TypeVar("F", bound=Callable[..., Any])
+
+    def cache(function: F) -> F:
+        """What mypy should think of functools.cache, which it takes to be unable to hash the classes of dataclasses."""
+        return function
+else:
+    cache = functools.cache
 
 OPTICS = tuple(f.name for f in dataclasses.fields(Optics))
 _SQL = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT", np.ndarray: "BLOB"}

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import ProjectError, WorkflowError
-from cryowidgets.model import Item, Movie, Optics
+from cryowidgets.model import Item
 from cryowidgets.store import rows
 from cryowidgets.store.database import NAME, SCHEMA, Step, connect_for_writing, read_steps
 
@@ -66,7 +66,6 @@ class Store:
                 f"Open it with the version that made it, or install a {'newer' if found > SCHEMA else 'matching'} one."
             )
         self._steps: dict[str, Step] | None = None
-        self._optics: dict[Optics, int] = {}
         self._tables: dict[str, type[Item]] = {}
 
     @classmethod
@@ -105,7 +104,7 @@ class Store:
         self._db.close()
 
     @contextmanager
-    def transaction(self):
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing; nested ones join the outer."""
         if self._db.in_transaction:
             yield self._db
@@ -122,6 +121,13 @@ class Store:
     def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple]:
         return self._db.execute(sql, parameters).fetchall()
 
+    def insert(self, sql: str, values: Sequence[Any]) -> int:
+        """Add a row; returns its id."""
+        with self.transaction() as db:
+            id = db.execute(sql, values).lastrowid
+        assert id is not None
+        return id
+
     # Settings of the project ------------------------------------------------------------------------------------
 
     def get(self, key: str, default: str = "") -> str:
@@ -134,7 +140,10 @@ class Store:
                 "INSERT INTO project VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value)
             )
 
-    def event(self, kind: str, text: str, step: str | None = None, exposure: int | None = None, ref=None) -> None:
+    def event(
+        self, kind: str, text: str, step: str | None = None, exposure: int | None = None, ref: str | None = None
+    ) -> None:
+        """Append to the log; a `ref` can be written only once."""
         with self.transaction() as db:
             db.execute(_EVENT, (time.time(), kind, step, exposure, text, ref))
 
@@ -155,9 +164,9 @@ class Store:
         with self.transaction() as db:
             if name in self.steps():
                 raise WorkflowError(f"There is a step {name!r} already. Give this one another name.")
-            id = db.execute(
+            id = self.insert(
                 "INSERT INTO step (name, protocol, gives) VALUES (?, ?, ?)", (name, protocol, gives.__name__)
-            ).lastrowid
+            )
             self.ensure_table(gives)
             db.execute("INSERT INTO params VALUES (?, 1, ?, ?)", (id, json.dumps(params), time.time()))
             for input, source in inputs.items():
@@ -183,35 +192,23 @@ class Store:
             )
             if redo:
                 for child in self.downstream(name):
-                    self._begin_again(child)
+                    self.begin_again(child)
             changed = {k: v for k, v in params.items() if step.params.get(k) != v}
             what = ", ".join(f"{k} = {v!r}" for k, v in changed.items()) or "no value changed"
             scope = "everything is done again" if redo else "from the next item on"
             self.event("params", f"{name}: {what} ({scope})", name)
             self._steps = None
 
-    def set_optics(self, source: str, optics: Optics, gain: str) -> None:
-        """The microscope was described wrongly: give a source's movies other optics, redo what came of them."""
-        step = self.steps()[source]
-        with self.transaction() as db:
-            new = self._optics_id(optics)
-            db.execute(
-                "UPDATE exposure SET optics = ? WHERE id IN (SELECT exposure FROM task WHERE step = ?)", (new, step.id)
-            )
-            db.execute("UPDATE movie SET gain = ? WHERE step = ?", (gain, step.id))
-            for child in self.downstream(source):
-                self._begin_again(child)
-            self._steps = None
-
-    def _begin_again(self, step: Step) -> None:
+    def begin_again(self, step: Step) -> None:
         """Give a step a new version with the same values: what it made is to be made again."""
-        self._db.execute(
-            "INSERT INTO params SELECT step, ?, json, ? FROM params WHERE step = ? AND version = ?",
-            (step.version + 1, time.time(), step.id, step.version),
-        )
-        self._db.execute(
-            "UPDATE step SET version = ?, valid_from = ? WHERE id = ?", (step.version + 1, step.version + 1, step.id)
-        )
+        with self.transaction() as db:
+            new = step.version + 1
+            db.execute(
+                "INSERT INTO params SELECT step, ?, json, ? FROM params WHERE step = ? AND version = ?",
+                (new, time.time(), step.id, step.version),
+            )
+            db.execute("UPDATE step SET version = ?, valid_from = ? WHERE id = ?", (new, new, step.id))
+            self._steps = None
 
     def downstream(self, name: str) -> list[Step]:
         """All steps that depend on a step, directly or not, in the order of the workflow."""
@@ -233,95 +230,6 @@ class Store:
                 self.event("step", f"{name} is {state}" + (f": {reason}" if reason else ""), name)
             self._steps = None
 
-    # Exposures: what the door brings ----------------------------------------------------------------------------
-
-    def admit(self, step: str, arrivals: Iterable[tuple[str, float, Movie]]) -> list[int]:
-        """Write down whole movies, in one transaction: path where found, acquisition time (UTC s), movie.
-
-        Each movie's `name` is made unique here. A path that is known already, because it had failed before, keeps
-        its exposure. Returns the exposures' ids.
-        """
-        source = self.steps()[step]
-        ids = []
-        with self.transaction() as db:
-            for path, acquired, movie in arrivals:
-                exposure = self._exposure(path, movie.name, acquired, movie.found, movie.optics)
-                task = self._door_task(source, exposure, "done", None)
-                self._replace_result(source, exposure, movie, task, source.version)
-                db.execute(_EVENT, (time.time(), "exposure", step, exposure, f"{path} arrived", None))
-                ids.append(exposure)
-        return ids
-
-    def refuse(self, step: str, path: str, name: str, optics: Optics, found: float, why: str) -> int:
-        """Write down a file that did not become a movie, and why; once, however often it is said."""
-        source = self.steps()[step]
-        with self.transaction() as db:
-            exposure = self._exposure(path, name, found, found, optics)
-            said = db.execute(
-                "SELECT 1 FROM task WHERE step = ? AND exposure = ? AND state = 'failed' AND error = ?",
-                (source.id, exposure, why),
-            ).fetchone()
-            if not said:
-                self._door_task(source, exposure, "failed", why)
-                db.execute(_EVENT, (time.time(), "task.failed", step, exposure, why, None))
-        return exposure
-
-    def known_paths(self, step: str) -> tuple[set[str], set[str]]:
-        """Where exposures were found: of those that became movies, and of those that were refused."""
-        found = self.query(
-            "SELECT e.path, m.id IS NULL FROM exposure e LEFT JOIN movie m ON m.exposure = e.id AND m.step = ?",
-            (self.steps()[step].id,),
-        )
-        return {path for path, refused in found if not refused}, {path for path, refused in found if refused}
-
-    def _exposure(self, path: str, name: str, acquired: float, found: float, optics: Optics | None) -> int:
-        known = self.query("SELECT id FROM exposure WHERE path = ?", (path,))
-        if known:
-            self._db.execute("UPDATE exposure SET acquired = ? WHERE id = ?", (acquired, known[0][0]))
-            return known[0][0]
-        if optics is None:
-            raise ValueError(f"{path} has no optics")
-        row = (self._unique(name, path), path, acquired, found, self._optics_id(optics))
-        cursor = self._db.execute(
-            "INSERT INTO exposure (name, path, acquired, found, optics) VALUES (?, ?, ?, ?, ?)", row
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
-
-    def _unique(self, name: str, path: str) -> str:
-        """The base name, with folders of the path before it as far as others have the same."""
-        folders = list(Path(path).parent.parts[1:])
-        candidate = name
-        while self.query("SELECT 1 FROM exposure WHERE name = ?", (candidate,)):
-            if not folders:
-                raise ValueError(f"no unique name for {path}")
-            candidate = f"{folders.pop()}_{candidate}"
-        return candidate
-
-    def _optics_id(self, optics: Optics) -> int:
-        if optics not in self._optics:
-            columns = ", ".join(rows.OPTICS)
-            marks = ", ".join("?" * len(rows.OPTICS))
-            values = astuple(optics)
-            self._db.execute(f"INSERT OR IGNORE INTO optics ({columns}) VALUES ({marks})", values)
-            where = " AND ".join(f"{n} = ?" for n in rows.OPTICS)
-            self._optics[optics] = self.query(f"SELECT id FROM optics WHERE {where}", values)[0][0]
-        return self._optics[optics]
-
-    def _door_task(self, step: Step, exposure: int, state: str, error: str | None) -> int:
-        now = time.time()
-        last = self.query("SELECT max(attempt) FROM task WHERE step = ? AND exposure = ?", (step.id, exposure))[0][0]
-        self._db.execute(
-            "UPDATE task SET state = 'retry' WHERE step = ? AND exposure = ? AND state = 'failed'", (step.id, exposure)
-        )
-        cursor = self._db.execute(
-            "INSERT INTO task (step, exposure, inputs, version, attempt, state, error, submitted, started, finished) "
-            "VALUES (?, ?, '', ?, ?, ?, ?, ?, ?, ?)",
-            (step.id, exposure, step.version, (last or 0) + 1, state, error, now, now, now),
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
-
     # Tasks ------------------------------------------------------------------------------------------------------
 
     def claim(self, step: str, todos: Sequence[Todo]) -> list[Task]:
@@ -335,13 +243,12 @@ class Store:
                     "SELECT coalesce(max(attempt), 0) FROM task WHERE step = ? AND inputs = ? AND version >= ?",
                     (s.id, todo.key, s.valid_from),
                 ).fetchone()[0]
-                cursor = db.execute(
+                id = self.insert(
                     "INSERT INTO task (step, exposure, inputs, version, attempt, state, submitted) "
                     "VALUES (?, ?, ?, ?, ?, 'running', ?)",
                     (s.id, todo.exposure, todo.key, s.version, attempts + 1, now),
                 )
-                assert cursor.lastrowid is not None
-                claimed.append(Task(cursor.lastrowid, step, todo.exposure, todo.inputs, s.version, attempts + 1))
+                claimed.append(Task(id, step, todo.exposure, todo.inputs, s.version, attempts + 1))
         return claimed
 
     def finish(
@@ -366,10 +273,11 @@ class Store:
                 (state, error, traceback, host, pid, started, finished or now, task.id),
             )
             if result is not None:
-                self._replace_result(step, task.exposure, result, task.id, task.version)
+                self.replace_result(step, task.exposure, result, task.id, task.version)
             db.execute(_EVENT, (now, f"task.{state}", task.step, task.exposure, error or "", None))
 
-    def _replace_result(self, step: Step, exposure: int | None, result: Item, task: int, version: int) -> None:
+    def replace_result(self, step: Step, exposure: int | None, result: Item, task: int, version: int) -> None:
+        """Put a result in place of what the step had made of the same exposure before."""
         kind = type(result)
         self.ensure_table(kind)
         if exposure is not None:

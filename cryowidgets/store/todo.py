@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cryowidgets.model import Item
+from cryowidgets.store.database import Step
 from cryowidgets.store.store import Store, Todo
 
 _SETTLED = "('running', 'done', 'failed', 'rejected')"
@@ -50,7 +51,7 @@ def todo(
     return [Todo(exposure, ids, acquired or 0.0) for ids, (exposure, acquired) in sorted(found.items())], fresh
 
 
-def _question(store, step, inputs: Mapping[str, type[Item]], driver: str, since: int) -> tuple[str, list]:
+def _question(store: Store, step: Step, inputs: Mapping[str, type[Item]], driver: str, since: int) -> tuple[str, list]:
     names = list(inputs)
     alias = {name: f"i{n}" for n, name in enumerate(names)}
     d = alias[driver]

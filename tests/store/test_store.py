@@ -16,6 +16,7 @@ import pytest
 from cryowidgets.errors import EngineRunning, ProjectError, WorkflowError
 from cryowidgets.model import Ctf, Micrograph, Movie, Optics
 from cryowidgets.store import rows
+from cryowidgets.store.admission import admit, known_paths, refuse, set_optics
 from cryowidgets.store.database import NAME
 from cryowidgets.store.lock import WriterLock, holder
 from cryowidgets.store.queries import Reader
@@ -54,7 +55,7 @@ def do(store, step="align", todos=None, **result):
 
 
 def test_an_item_comes_back_as_it_was_stored(store):
-    store.admit("movies", [arrival(1)])
+    admit(store, "movies", [arrival(1)])
     shifts = np.arange(6, dtype=np.float32).reshape(3, 2)
     do(store, shifts=shifts, motion_total=1.5, thumbnail="steps/align/a.jpg")
     back = store.item(Micrograph, 1)
@@ -75,7 +76,7 @@ def test_every_field_of_a_kind_is_a_typed_column(store):
 
 
 def test_todo_is_what_exists_minus_what_is_done(store):
-    store.admit("movies", [arrival(n) for n in range(5)])
+    admit(store, "movies", [arrival(n) for n in range(5)])
     assert [t.inputs for t in open_tasks(store)] == [(1,), (2,), (3,), (4,), (5,)]
     claimed = store.claim("align", open_tasks(store)[:2])
     assert [t.inputs for t in open_tasks(store)] == [(3,), (4,), (5,)]
@@ -88,16 +89,16 @@ def test_todo_is_what_exists_minus_what_is_done(store):
 
 
 def test_a_cursor_shows_only_what_is_new_and_loses_nothing(store):
-    store.admit("movies", [arrival(1)])
+    admit(store, "movies", [arrival(1)])
     first, cursors = todo(store, "align", {"movie": Movie}, {})
     again, cursors = todo(store, "align", {"movie": Movie}, cursors)
-    store.admit("movies", [arrival(2)])
+    admit(store, "movies", [arrival(2)])
     third, _ = todo(store, "align", {"movie": Movie}, cursors)
     assert ([t.exposure for t in first], again, [t.exposure for t in third]) == ([1], [], [2])
 
 
 def test_what_a_dead_engine_had_claimed_is_open_again(store):
-    store.admit("movies", [arrival(1), arrival(2)])
+    admit(store, "movies", [arrival(1), arrival(2)])
     done, lost = store.claim("align", open_tasks(store))
     store.finish(done, "done", micrograph())
     assert open_tasks(store) == []
@@ -107,32 +108,32 @@ def test_what_a_dead_engine_had_claimed_is_open_again(store):
 
 
 def test_same_base_name_in_two_folders_is_two_exposures(store):
-    ids = store.admit("movies", [arrival(1, "/data/GridSquare_1/Data"), arrival(1, "/data/GridSquare_2/Data")])
+    ids = admit(store, "movies", [arrival(1, "/data/GridSquare_1/Data"), arrival(1, "/data/GridSquare_2/Data")])
     names = [name for (name,) in store.query("SELECT name FROM exposure ORDER BY id")]
     assert len(set(ids)) == 2
     assert names == ["m1", "Data_m1"]
-    store.admit("movies", [arrival(1, "/data/GridSquare_3/Data")])
+    admit(store, "movies", [arrival(1, "/data/GridSquare_3/Data")])
     assert store.query("SELECT name FROM exposure WHERE id = 3") == [("GridSquare_3_Data_m1",)]
 
 
 def test_a_refused_file_is_recorded_once_and_may_become_a_movie(store):
     for _ in range(2):
-        store.refuse("movies", "/data/m1.tiff", "m1", OPTICS, 5.0, "/data/m1.tiff is truncated.")
+        refuse(store, "movies", "/data/m1.tiff", "m1", OPTICS, 5.0, "/data/m1.tiff is truncated.")
     assert store.query("SELECT count(*) FROM task") == [(1,)]
-    assert store.known_paths("movies") == (set(), {"/data/m1.tiff"})
-    store.admit("movies", [arrival(1)])
-    assert store.known_paths("movies") == ({"/data/m1.tiff"}, set())
+    assert known_paths(store, "movies") == (set(), {"/data/m1.tiff"})
+    admit(store, "movies", [arrival(1)])
+    assert known_paths(store, "movies") == ({"/data/m1.tiff"}, set())
     with Reader(store.folder) as reader:
         assert reader.failures() == []
         assert reader.tally()["movies"]["done"] == 1
 
 
 def test_new_parameters_apply_to_new_items_or_redo_everything(store):
-    store.admit("movies", [arrival(1)])
+    admit(store, "movies", [arrival(1)])
     do(store)
     store.set_params("align", {"x": 2}, redo=False)
     assert open_tasks(store) == []
-    store.admit("movies", [arrival(2)])
+    admit(store, "movies", [arrival(2)])
     assert [t.exposure for t in open_tasks(store)] == [2]
     assert store.claim("align", open_tasks(store))[0].version == 2
     store.abandon()
@@ -148,17 +149,17 @@ def test_new_parameters_apply_to_new_items_or_redo_everything(store):
 
 
 def test_wrong_optics_are_mended_for_all_movies(store):
-    store.admit("movies", [arrival(1)])
+    admit(store, "movies", [arrival(1)])
     do(store)
     right = Optics(pixel_size=1.7)
-    store.set_optics("movies", right, "/data/gain.mrc")
+    set_optics(store, "movies", right, "/data/gain.mrc")
     assert [t.exposure for t in open_tasks(store)] == [1]
     movie = store.item(Movie, 1)
     assert (movie.optics, movie.gain) == (right, "/data/gain.mrc")
 
 
 def test_the_tally_counts_what_the_tasks_say(store):
-    store.admit("movies", [arrival(n) for n in range(9)])
+    admit(store, "movies", [arrival(n) for n in range(9)])
     for i, task in enumerate(store.claim("align", open_tasks(store))[:6]):
         store.finish(task, ("done", "failed", "rejected")[i % 3], micrograph() if i % 3 == 0 else None, error="why")
     store.retry()
@@ -231,7 +232,7 @@ def test_a_reader_sees_changes_of_the_writer_and_only_those(store):
     with Reader(store.folder) as reader:
         assert reader.changed()
         assert not reader.changed()
-        store.admit("movies", [arrival(1)])
+        admit(store, "movies", [arrival(1)])
         assert reader.changed()
         assert not reader.changed()
         assert [e.kind for e in reader.events()] == ["exposure"]
@@ -241,7 +242,7 @@ def test_a_reader_sees_changes_of_the_writer_and_only_those(store):
 
 
 def test_a_reader_of_a_folder_it_may_not_write_to_falls_back(store, tmp_path):
-    store.admit("movies", [arrival(1)])
+    admit(store, "movies", [arrival(1)])
     store.close()
     folder = store.folder
     assert not os.path.exists(folder / f"{NAME}-wal")
@@ -265,7 +266,7 @@ def test_a_reader_of_a_folder_it_may_not_write_to_falls_back(store, tmp_path):
 
 
 def test_rows_and_exposures_are_columns(store):
-    store.admit("movies", [arrival(n) for n in range(4)])
+    admit(store, "movies", [arrival(n) for n in range(4)])
     tasks = store.claim("align", open_tasks(store))
     store.finish(tasks[0], "done", micrograph(motion_total=3.0))
     store.finish(tasks[1], "failed", error="unreadable")
