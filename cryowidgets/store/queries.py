@@ -6,6 +6,7 @@ import os
 import sqlite3
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,8 +176,10 @@ class Reader:
             found[step][state] = n
         return found
 
-    def rows(self, step: str, since: int = 0, limit: int | None = None) -> Columns:
-        """A step's results after row `since`, oldest first: the newest `limit` of them, or all.
+    def rows(
+        self, step: str, since: int = 0, limit: int | None = None, exposures: Sequence[int] | None = None
+    ) -> Columns:
+        """A step's results after row `since`, oldest first: all, the newest `limit`, or those of `exposures`.
 
         Returns
         -------
@@ -191,16 +194,20 @@ class Reader:
             for _, name, sql, *_ in self._query(f"PRAGMA table_info({table})")
             if sql in _TYPES and name not in ("id", "step", "exposure", "task", "version", "time")
         }
+        chosen = "" if exposures is None else f"AND r.exposure IN ({', '.join('?' * len(exposures))})"
         sql = (
             f"SELECT r.id, r.exposure, e.name, e.acquired, r.time, {', '.join('r.' + n for n in types)} "
             f"FROM {table} r LEFT JOIN exposure e ON e.id = r.exposure "
-            "JOIN step s ON s.id = r.step WHERE s.name = ? AND r.id > ? ORDER BY r.id DESC LIMIT ?"
+            "JOIN step s ON s.id = r.step WHERE s.name = ? AND r.id > ? "
+            f"{chosen} ORDER BY r.id DESC LIMIT ?"
         )
-        found = self._query(sql, (step, since, -1 if limit is None else limit))[::-1]
+        found = self._query(sql, (step, since, *(exposures or ()), -1 if limit is None else limit))[::-1]
         return _columns({**head, **types}, found)
 
-    def exposures(self, since: int = 0, limit: int | None = None) -> Columns:
+    def exposures(self, since: int = 0, limit: int | None = None, skip: int = 0) -> Columns:
         """Exposures after the one with id `since`, oldest first, with what became of them.
+
+        The newest `limit` of them, or all; with `skip`, not counting so many of the very newest.
 
         Returns
         -------
@@ -211,15 +218,16 @@ class Reader:
             "SELECT e.id, e.name, e.acquired, "
             "CASE WHEN e.rejected IS NOT NULL OR r.id IS NOT NULL THEN 'rejected' WHEN f.id IS NOT NULL THEN 'failed' "
             "WHEN d.id IS NOT NULL THEN 'done' WHEN w.id IS NOT NULL THEN 'running' ELSE 'waiting' END, "
-            "coalesce(e.rejected, r.error, f.error, '') FROM exposure e "
+            "coalesce(e.rejected, r.error, f.error, '') "
+            "FROM (SELECT * FROM exposure WHERE id > ? ORDER BY id DESC LIMIT ? OFFSET ?) e "
             "LEFT JOIN task r ON r.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'rejected') "
             "LEFT JOIN task f ON f.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'failed') "
             "LEFT JOIN task d ON d.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'done' "
             "AND step = ?) "
             "LEFT JOIN task w ON w.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'running') "
-            "WHERE e.id > ? ORDER BY e.id DESC LIMIT ?"
+            "ORDER BY e.id DESC"
         )
-        found = self._query(sql, (self._last_step(), since, -1 if limit is None else limit))[::-1]
+        found = self._query(sql, (since, -1 if limit is None else limit, skip, self._last_step()))[::-1]
         return _columns({"id": int, "name": str, "acquired": float, "state": str, "reason": str}, found)
 
     def exposure(self, id: int) -> ExposureRow:
@@ -335,5 +343,6 @@ def _columns(types: dict[str, type], found: list[tuple]) -> Columns:
         if t is str:
             made[name] = [v or "" for v in values]
         else:
-            made[name] = np.array([NAN if v is None else v for v in values], dtype=float if t is float else np.int64)
+            missing = NAN if t is float else 0
+            made[name] = np.array([missing if v is None else v for v in values], dtype=t)
     return made
