@@ -7,7 +7,6 @@ import os
 import queue
 import subprocess
 import sys
-import threading
 import time
 from typing import Any
 
@@ -128,11 +127,10 @@ class Dask:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
             )
             assert self._child.stdout is not None
-            address = self._child.stdout.readline().strip()
+            with self._child.stdout as said:  # the address is all that it prints
+                address = said.readline().strip()
             if not address:
                 raise RuntimeError("The local Dask cluster did not start; its messages are above.")
-            # Nothing more is expected, but a full pipe would stop it.
-            threading.Thread(target=self._child.stdout.read, daemon=True).start()
         self._client = Client(address, timeout=20, set_as_default=False, name="cryowidgets")
 
     def _alive(self) -> bool:

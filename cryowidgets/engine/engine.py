@@ -22,7 +22,6 @@ from cryowidgets.engine.executors import Executor, make
 from cryowidgets.engine.sources import Door
 from cryowidgets.engine.system import SystemSampler
 from cryowidgets.errors import CryowidgetsError, EngineRunning
-from cryowidgets.protocols import registry
 from cryowidgets.protocols.import_movies import ImportMovies
 from cryowidgets.store.admission import admit, known_paths, refuse
 from cryowidgets.store.lock import WriterLock
@@ -109,6 +108,7 @@ class Engine:
         due = 0.0
         with self._signals():
             try:
+                self.tick()  # there may be commands, even where all is done
                 while not self._ending.is_set() and not self.finished():
                     self.tick(WAIT)
                     if report and time.monotonic() >= due:
@@ -157,7 +157,7 @@ class Engine:
             self._door = None
         self._stale_states = True
         for step in self.store.steps().values():
-            if registry.get(step.protocol) is ImportMovies and self.store.get("stream") != "closed":
+            if step.protocol == ImportMovies.__name__ and self.store.get("stream") != "closed":
                 self._source = step.name
                 known, refused = known_paths(self.store, step.name)
                 self._door = Door(ImportMovies(**step.params), self.store.folder, known, refused)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import CryowidgetsError
-from cryowidgets.kernels import xp
+from cryowidgets.kernels.xp import set_threads
 from cryowidgets.model import Item, Reject
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
@@ -59,7 +59,7 @@ def perform(job: Job, threads: int = 1) -> Outcome:
     result: Item | None = None
     error = trace = None
     try:
-        xp.set_threads(threads)
+        set_threads(threads)
         protocol = _protocol(registry.get(job.protocol), _frozen(job.params))
         answer = protocol.process(**job.given, out=out)
         if isinstance(answer, Reject):

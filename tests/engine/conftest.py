@@ -1,0 +1,61 @@
+"""A project with toy protocols, and engines that leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+# Workers are other processes; they find the toys as they would a plug-in.
+sys.path.insert(0, str(HERE))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
+
+from cryowidgets.engine.engine import Engine  # noqa: E402
+from cryowidgets.project import Project  # noqa: E402
+
+
+@pytest.fixture
+def movies(tmp_path):
+    """A folder, and a function that drops whole files of a length into it."""
+    folder = tmp_path / "movies"
+    folder.mkdir()
+
+    def drop(*names: str, size: int = 10) -> None:
+        for name in names:
+            path = folder / f"{name}.dat"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x" * size)
+            old = time.time() - 3600
+            os.utime(path, (old, old))  # long untouched: no need to wait for file_timeout
+
+    drop.folder = folder
+    return drop
+
+
+@pytest.fixture
+def project(tmp_path, movies):
+    """A function that makes a project with the given steps: name, protocol, links and parameters."""
+
+    def make(*steps: tuple, **import_params):
+        pattern = str(movies.folder / "**" / "*.dat")
+        import_params = {"pixel_size": 1.0, "poll": "0.02s", "timeout": "0.3s", **import_params}
+        made = Project.create(tmp_path / "p", template=None, movies=pattern, **import_params)
+        for name, protocol, values in steps:
+            made.workflow.add(f"toys:{protocol}", name=name, **values)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def run():
+    """Run an engine to the end of its stream; how it ended."""
+
+    def go(project, executor="inline", **options):
+        return Engine(project.folder, executor, **options).run()
+
+    return go
