@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.model import NAN, Item
+from cryowidgets.model import NAN, Item, Optics
 from cryowidgets.store import rows
 from cryowidgets.store.database import NAME, Step, read_steps
 from cryowidgets.store.lock import Holder, holder
@@ -229,6 +229,13 @@ class Reader:
         )
         found = self._query(sql, (since, -1 if limit is None else limit, skip, self._last_step()))[::-1]
         return _columns({"id": int, "name": str, "acquired": float, "state": str, "reason": str}, found)
+
+    def optics(self) -> dict[int, Optics]:
+        """What the microscope was set to for each exposure, by its id."""
+        columns = ", ".join(rows.OPTICS)
+        found = self._query(f"SELECT id, {columns} FROM optics")
+        settings = {id: Optics(**dict(zip(rows.OPTICS, values, strict=True))) for id, *values in found}
+        return {exposure: settings[id] for exposure, id in self._query("SELECT id, optics FROM exposure ORDER BY id")}
 
     def exposure(self, id: int) -> ExposureRow:
         """All about one exposure; its items' paths are absolute.
