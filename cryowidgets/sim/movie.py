@@ -32,7 +32,7 @@ class Recipe:
 
     shape: tuple[int, int] = (1024, 1024)
     frames: int = 20
-    pixel_size: float = 1.0
+    pixel_size: float = 1.2
     voltage: float = 300.0
     cs: float = 2.7
     amplitude_contrast: float = 0.1
@@ -41,12 +41,12 @@ class Recipe:
     astigmatism: Range = (0.0, 1000.0)  # U − V
     angle: Range = (-90.0, 90.0)  # of U, from x towards y, degrees
     phase_shift: Range = 0.0  # degrees
-    b_factor: Range = 80.0  # envelope exp(−B·k²/4), Å²
+    b_factor: Range = 70.0  # envelope exp(−B·k²/4), Å²
     drift: Range = (2.0, 15.0)  # first to last frame, px
     jitter: float = 0.1  # random step from frame to frame, px
     local: Range = 0.0  # rms of the local motion in the last frame, px; 0: the frame moves as a whole
     mass: float = 500.0  # of a molecule, kDa
-    density: float = 4000.0  # molecules per µm²
+    density: float = 5000.0  # molecules per µm²
     ice: float = 300.0  # thickness
     molecule: int = 0  # seed of the molecule, the same in all movies of a session
     camera: int = 0  # seed of the detector, likewise
@@ -151,8 +151,6 @@ def stream(recipe: Recipe, seed: int) -> tuple[Truth, Iterator[np.ndarray]]:
     k = np.sqrt(band.k2)
     image = 2 * band.take(transfer) * np.exp(-b_factor / 4 * band.k2)
     image *= np.exp(np.log(recipe.mtf) * (2 * k * recipe.pixel_size) ** 1.5)
-    if motion.moves_locally:
-        image /= band.spline()
     protein = band.take(protein) * image
     water = specimen.water_amplitude(k, field, recipe.pixel_size, recipe.voltage, recipe.ice) * image
 
@@ -169,6 +167,8 @@ def stream(recipe: Recipe, seed: int) -> tuple[Truth, Iterator[np.ndarray]]:
         rotations[seen],
         band.deviation(protein, water),
     )
+    if motion.moves_locally:
+        protein, water = protein / band.spline(), water / band.spline()
     return truth, _expose(recipe, motion, band, corner, protein, water, rng)
 
 
@@ -182,7 +182,7 @@ def _expose(recipe, motion, band, corner, protein, water, rng) -> Iterator[np.nd
     protein = protein * np.sqrt(fade)  # a frame shows the damage done until its middle
     waves = specimen.noise(band.shape, rng)
     height, width = recipe.shape
-    window = np.s_[corner[0] : corner[0] + height, corner[1] : corner[1] + width]
+    rows, columns = slice(corner[0], corner[0] + height), slice(corner[1], corner[1] + width)
     for j in range(recipe.frames):
         if j:
             protein *= fade
@@ -191,11 +191,10 @@ def _expose(recipe, motion, band, corner, protein, water, rng) -> Iterator[np.nd
         spectrum = water * waves
         spectrum += protein
         spectrum *= band.smeared_shift(motion.path[j])
-        contrast = band.image(spectrum)
         if motion.moves_locally:
-            contrast = _warp(contrast, motion, j, corner, recipe.shape)
+            contrast = _warp(band.image(spectrum), motion, j, corner, recipe.shape)
         else:
-            contrast = contrast[window]
+            contrast = band.image(spectrum, rows)[:, columns]
         expected = np.maximum(contrast + np.float32(1), 0)
         expected *= rate
         expected += camera.glow
@@ -223,15 +222,21 @@ class _Band:
         self.x = np.arange(columns) / width
         self.shape = (len(self.y), columns)
         self.k2 = ((self.y[:, None] ** 2 + self.x**2) / pixel_size**2).astype(np.float32)
-        self._half = np.zeros((height, width // 2 + 1), np.complex64)
+        self._columns = np.zeros((height, columns), np.complex64)
 
     def take(self, half: np.ndarray) -> np.ndarray:
         return half[self.rows, : self.shape[1]]
 
-    def image(self, spectrum: np.ndarray) -> np.ndarray:
-        """Field (y, x), float32, of the spectrum of a band."""
-        self._half[self.rows, : self.shape[1]] = spectrum
-        return fft.irfft2(self._half, s=self.field)
+    def image(self, spectrum: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
+        """Given rows of the field (y, x), float32, whose spectrum is that of this band.
+
+        Columns that are zero and rows that nobody asks for are not transformed.
+        """
+        half = self.shape[0] // 2
+        self._columns[: half + 1], self._columns[-half:] = spectrum[: half + 1], spectrum[half + 1 :]
+        self._columns[half + 1 : -half] = 0
+        columns = fft.ifft(self._columns, axis=0, overwrite_x=True)
+        return fft.irfft(columns[rows], n=self.field[1], axis=1)
 
     def smeared_shift(self, path: np.ndarray) -> np.ndarray:
         """Factor that moves content along `path` (positions, 2 as y, x, px): the mean over its positions."""
