@@ -64,8 +64,14 @@ class Item:
         return {f.name: f for f in dataclasses.fields(cls) if f.name not in _BASE}
 
     @classmethod
-    def table(cls) -> str:
+    def word(cls) -> str:
+        """The kind in lower case: what an input that takes it is called."""
         return cls.__name__.lower()
+
+    @classmethod
+    def table(cls) -> str:
+        """Its table as SQL writes it; quoted, since a plug-in may call a kind Group or Order."""
+        return f'"{cls.word()}"'
 
     def located(self, project: Path) -> Item:
         """The same item with the paths of its files absolute."""

@@ -127,10 +127,10 @@ class Protocol(HasTraits):
         if cls.takes is None:
             return {}
         if isinstance(cls.takes, Many):
-            return {cls.takes.kind.table(): cls.takes.kind}
+            return {cls.takes.kind.word(): cls.takes.kind}
         if isinstance(cls.takes, Mapping):
             return dict(cls.takes)
-        return {cls.takes.table(): cls.takes}
+        return {cls.takes.word(): cls.takes}
 
     @classmethod
     def is_fold(cls) -> bool:

@@ -187,7 +187,8 @@ class Reader:
             id, exposure, name, acquired (UTC s), time (UTC s, when it was finished), and the kind's columns but for
             its arrays.
         """
-        table = self._query("SELECT lower(gives) FROM step WHERE name = ?", (step,))[0][0]
+        gives = self._query("SELECT gives FROM step WHERE name = ?", (step,))[0][0]
+        table = f'"{gives.lower()}"'
         head = {"id": int, "exposure": int, "name": str, "acquired": float, "time": float}
         types = {
             name: _TYPES[sql]
@@ -195,8 +196,9 @@ class Reader:
             if sql in _TYPES and name not in ("id", "step", "exposure", "task", "version", "time")
         }
         chosen = "" if exposures is None else f"AND r.exposure IN ({', '.join('?' * len(exposures))})"
+        columns = ", ".join(f'r."{name}"' for name in types)
         sql = (
-            f"SELECT r.id, r.exposure, e.name, e.acquired, r.time, {', '.join('r.' + n for n in types)} "
+            f"SELECT r.id, r.exposure, e.name, e.acquired, r.time, {columns} "
             f"FROM {table} r LEFT JOIN exposure e ON e.id = r.exposure "
             "JOIN step s ON s.id = r.step WHERE s.name = ? AND r.id > ? "
             f"{chosen} ORDER BY r.id DESC LIMIT ?"
@@ -341,7 +343,7 @@ class Reader:
         return {name for (name,) in self._query("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
     def _has_table(self, kind: type[Item]) -> bool:
-        return kind.table() in self._tables()
+        return kind.word() in self._tables()
 
 
 def _columns(types: dict[str, type], found: list[tuple]) -> Columns:

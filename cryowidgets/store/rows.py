@@ -49,26 +49,26 @@ def column_types(kind: type[Item]) -> dict[str, type]:
 @cache
 def create_table(kind: type[Item]) -> tuple[str, ...]:
     """Statements that make the table of a kind where there is none yet."""
-    table = kind.table()
-    columns = "".join(f", {name} {_SQL[t]}" for name, t in column_types(kind).items())
+    table, word = kind.table(), kind.word()
+    columns = "".join(f', "{name}" {_SQL[t]}' for name, t in column_types(kind).items())
     return (
         f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, step INTEGER NOT NULL "
         f"REFERENCES step, exposure INTEGER REFERENCES exposure, task INTEGER NOT NULL REFERENCES task, "
         f"version INTEGER NOT NULL, time REAL NOT NULL{columns}, UNIQUE (step, exposure))",
-        f"CREATE INDEX IF NOT EXISTS {table}_step ON {table} (step, id)",
+        f"CREATE INDEX IF NOT EXISTS {word}_step ON {table} (step, id)",
     )
 
 
 @cache
 def insert_row(kind: type[Item]) -> str:
-    names = ["step", "exposure", "task", "version", "time", *column_types(kind)]
+    names = ["step", "exposure", "task", "version", "time", *(f'"{name}"' for name in column_types(kind))]
     return f"INSERT INTO {kind.table()} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
 
 
 @cache
 def select_items(kind: type[Item]) -> str:
     """Rows as `item` wants them, up to the WHERE; the table is r, the exposure e."""
-    columns = ["r.id", "r.exposure", "e.name", *(f"o.{n}" for n in OPTICS), *(f"r.{n}" for n in column_types(kind))]
+    columns = ["r.id", "r.exposure", "e.name", *(f"o.{n}" for n in OPTICS), *(f'r."{n}"' for n in column_types(kind))]
     return (
         f"SELECT {', '.join(columns)} FROM {kind.table()} r "
         "LEFT JOIN exposure e ON e.id = r.exposure LEFT JOIN optics o ON o.id = e.optics"
