@@ -180,22 +180,25 @@ def _expose(recipe, motion, band, corner, protein, water, rng) -> Iterator[np.nd
     keep = specimen.water_memory(band.k2, recipe.dose_per_frame)
     renew = np.sqrt(1 - keep * keep)
     protein = protein * np.sqrt(fade)  # a frame shows the damage done until its middle
-    waves = specimen.noise(band.shape, rng)
+    renewed = water * renew
+    water = water * specimen.noise(band.shape, rng)
     height, width = recipe.shape
     rows, columns = slice(corner[0], corner[0] + height), slice(corner[1], corner[1] + width)
     for j in range(recipe.frames):
         if j:
             protein *= fade
-            waves *= keep
-            waves += renew * specimen.noise(band.shape, rng)
-        spectrum = water * waves
-        spectrum += protein
-        spectrum *= band.smeared_shift(motion.path[j])
+            water *= keep
+            fresh = specimen.noise(band.shape, rng)
+            fresh *= renewed
+            water += fresh
+        spectrum = band.smeared_shift(motion.path[j])
+        spectrum *= protein + water
         if motion.moves_locally:
             contrast = _warp(band.image(spectrum), motion, j, corner, recipe.shape)
         else:
             contrast = band.image(spectrum, rows)[:, columns]
-        expected = np.maximum(contrast + np.float32(1), 0)
+        expected = contrast + np.float32(1)
+        np.maximum(expected, 0, out=expected)
         expected *= rate
         expected += camera.glow
         yield detector.count(expected, rng)
@@ -240,9 +243,9 @@ class _Band:
 
     def smeared_shift(self, path: np.ndarray) -> np.ndarray:
         """Factor that moves content along `path` (positions, 2 as y, x, px): the mean over its positions."""
-        y = np.exp(-2j * np.pi * self.y[:, None] * path[:, 0]).astype(np.complex64)
-        x = np.exp(-2j * np.pi * self.x[:, None] * path[:, 1]).astype(np.complex64)
-        return y @ x.T / np.float32(len(path))
+        y = np.exp(-2j * np.pi * self.y[:, None] * path[:, 0]) / len(path)
+        x = np.exp(-2j * np.pi * self.x * path[:, 1, None])
+        return y.astype(np.complex64) @ x.astype(np.complex64)
 
     def spline(self) -> np.ndarray:
         """Transfer of the cubic B-spline, by which an image is divided to get its spline coefficients."""

@@ -109,7 +109,11 @@ def noise(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """
     n = 2 * shape[0] * shape[1]
     index = rng.integers(0, 1 << 64, size=-(-n // 4), dtype=np.uint64).view(np.uint16)[:n]
-    waves = np.take(_quantiles(), index, mode="clip").view(np.complex64).reshape(shape)
+    waves = np.empty(n, np.float32)
+    for start in range(0, n, 1 << 15):  # in parts that stay in the cache
+        part = slice(start, start + (1 << 15))
+        np.take(_quantiles(), index[part], out=waves[part], mode="clip")
+    waves = waves.view(np.complex64).reshape(shape)
     waves[:, 0] *= np.float32(np.sqrt(2))  # an inverse transform uses only the Hermitian half of this column
     return waves
 
