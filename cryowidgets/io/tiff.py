@@ -1,0 +1,259 @@
+"""TIFF and BigTIFF movies: one directory for each frame; uncompressed, LZW, deflate or whatever imagecodecs knows.
+
+Rows are flipped on reading and on writing, as RELION, IMOD and SerialEM do, so that a movie, its gain and its
+coordinates agree with their MRC versions: row 0 is the last row of the TIFF.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+
+from cryowidgets.errors import InputError
+from cryowidgets.io.verdict import Verdict, blank, judge
+
+_STRIP_BYTES = 1 << 16
+
+
+def read(path: str | os.PathLike) -> np.ndarray:
+    """Read the whole file: (y, x) where it holds one frame, else (frames, y, x).
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, truncated, not TIFF, or not of plain images.
+    """
+    with TiffMovie(path) as movie:
+        out = np.empty(movie.shape, movie.dtype)
+        for frame, image in enumerate(out):
+            image[:] = movie[frame]
+    return out[0] if len(out) == 1 else out
+
+
+def write(
+    path: str | os.PathLike | BinaryIO,
+    frames: Iterable[np.ndarray],
+    compression: str | None = "lzw",
+    big: bool = False,
+) -> None:
+    """Write frames, each (y, x), one after the other as they come.
+
+    As with most programs that write a movie while it is recorded, the file is a readable TIFF after every frame and
+    does not tell how many are to follow.
+
+    Parameters
+    ----------
+    path : path or binary file
+        A file must be open for reading and writing.
+    compression : {"lzw", "deflate", None}
+    big : bool
+        BigTIFF, for files beyond 4 GB.
+    """
+    with tifffile.TiffWriter(path, bigtiff=big) as file:
+        for frame in frames:
+            rows = max(1, _STRIP_BYTES // (frame.shape[1] * frame.itemsize))
+            file.write(
+                np.ascontiguousarray(frame[::-1]),
+                compression=compression,
+                rowsperstrip=rows,
+                photometric="minisblack",
+                contiguous=False,
+                metadata=None,
+            )
+
+
+def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
+    """Walk the directories and compare them with the size of the file; see `cryowidgets.io.movie.whole`.
+
+    Programs that record straight to a TIFF leave it readable after each frame, so without the expected number of
+    frames the answer is never True.
+    """
+    try:
+        with open(path, "rb") as file:
+            survey = _survey(file)
+            if survey.fault:
+                count = f"{survey.frames} of {frames}" if frames is not None else f"{survey.frames} whole"
+                lead = f"holds {count} frames; " if survey.frames else ""
+                return Verdict(False, survey.frames, f"{path} {lead}{survey.fault}.")
+            expected = frames if frames is not None else survey.stated
+            verdict = judge(path, survey.frames, expected)
+            if not verdict.whole:
+                return verdict
+            if expected is None:
+                return Verdict(None, survey.frames, f"{path} holds {survey.frames} frames and may be about to grow.")
+            if blank(file, *survey.last):
+                return Verdict(None, survey.frames, f"{path} has its full size, but the end is blank.")
+            return verdict
+    except FileNotFoundError:
+        return Verdict(False, 0, f"{path} does not exist.")
+    except OSError as error:
+        return Verdict(False, 0, f"{path} cannot be read: {error.strerror}.")
+
+
+class TiffMovie:
+    """Frames of a TIFF file, each decoded when asked for; see `cryowidgets.io.movie.open_movie`."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        verdict = whole(path)
+        if verdict.whole is False:
+            raise InputError(verdict.why)
+        try:
+            self._file = tifffile.TiffFile(path)
+            first = self._file.pages[0]
+        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, struct.error) as error:
+            raise InputError(f"{path} is not a readable TIFF file: {error}.") from error
+        if len(first.shape) != 2 or first.dtype is None:
+            self.close()
+            raise InputError(f"{path} does not hold plain images: each has the shape {first.shape}, not (y, x).")
+        self.shape = (verdict.frames, *first.shape)
+        self.dtype = np.dtype(first.dtype)
+        self.pixel_size = 0.0  # resolution tags of movies mean nothing
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, frame: int) -> np.ndarray:
+        frame = range(len(self))[frame]
+        try:
+            image = self._file.pages[frame].asarray(maxworkers=1)
+        except Exception as error:  # decoders raise errors of their own, and different ones
+            raise InputError(f"{self.path} cannot be decoded: frame {frame + 1} of {len(self)}: {error}.") from error
+        if image.shape != self.shape[1:]:
+            raise InputError(
+                f"{self.path}: frame {frame + 1} has {image.shape[0]}×{image.shape[1]} px "
+                f"and the first {self.shape[1]}×{self.shape[2]} px."
+            )
+        return np.ascontiguousarray(image[::-1])
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> TiffMovie:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+@dataclass
+class _Survey:
+    """What a walk along the directories found: whole frames, their number if the file tells it, the last of the data
+    (end and length, bytes), and what is wrong."""
+
+    frames: int = 0
+    stated: int | None = None
+    last: tuple[int, int] = (0, 0)
+    fault: str = ""
+
+
+# Tags of a directory.
+_WIDTH, _LENGTH, _COMPRESSION, _DESCRIPTION, _STRIPS, _ROWS, _STRIP_SIZES = 256, 257, 259, 270, 273, 278, 279
+_TILES, _TILE_SIZES = 324, 325
+_FORMATS = {1: "B", 2: "s", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+
+class _Damaged(Exception):
+    """The directories cannot be followed."""
+
+
+def _survey(file: BinaryIO) -> _Survey:
+    """Follow the directories without decoding anything."""
+    size = os.fstat(file.fileno()).st_size
+    found = _Survey()
+    try:
+        for tags in _directories(file, size):
+            if found.frames == 0:
+                found.stated = _stated_frames(tags.get(_DESCRIPTION))
+            starts = tags.get(_STRIPS) or tags.get(_TILES)
+            lengths = tags.get(_STRIP_SIZES) or tags.get(_TILE_SIZES)
+            if not starts or not lengths or len(starts) != len(lengths):
+                raise _Damaged("then a directory does not tell where its image is")
+            if _STRIPS in tags and len(starts) < -(
+                -tags[_LENGTH][0] // min(tags[_LENGTH][0], tags.get(_ROWS, (1 << 32,))[0])
+            ):
+                raise _Damaged("then an image lacks strips")
+            if not all(starts) or not all(lengths):
+                raise _Damaged("then an image has no data yet")
+            ends = [start + length for start, length in zip(starts, lengths, strict=True)]
+            if max(ends) > size:
+                raise _Damaged("then it ends within an image")
+            found.frames += 1
+            if max(ends) > found.last[0]:
+                found.last = (max(ends), lengths[ends.index(max(ends))])
+    except _Damaged as damage:
+        found.fault = str(damage).removeprefix("then ") if found.frames == 0 else str(damage)
+    return found
+
+
+def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, tuple]]:
+    """Tags of one directory after the other, those that tell where an image is."""
+    head = file.read(16)
+    if not head:
+        raise _Damaged("is empty (0 bytes)")
+    order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
+    version = struct.unpack(order + "H", head[2:4])[0] if order and len(head) >= 8 else 0
+    if version == 42:
+        count, entry, address, offset = "H", 12, "I", 4
+    elif version == 43 and len(head) == 16:
+        count, entry, address, offset = "Q", 20, "Q", 8
+    else:
+        raise _Damaged("is not a TIFF file")
+    width, inline = struct.calcsize(count), struct.calcsize(address)
+
+    def take(format: str, at: int) -> tuple:
+        file.seek(at)
+        raw = file.read(struct.calcsize(order + format))
+        if len(raw) < struct.calcsize(order + format):
+            raise _Damaged("then its directories lead outside of the file: it is truncated")
+        return struct.unpack(order + format, raw)
+
+    (where,) = take(address, offset)
+    if where == 0:
+        raise _Damaged("has no directory yet")
+    visited: set[int] = set()
+    while where:
+        if where in visited:
+            raise _Damaged("then its directories run in a circle")
+        visited.add(where)
+        (n,) = take(count, where)
+        if n == 0 or n > 4096:
+            raise _Damaged("then a directory is blank or damaged")
+        (table, where) = take(f"{n * entry}s{address}", where + width)
+        tags: dict[int, tuple] = {}
+        for i in range(0, n * entry, entry):
+            tag, kind = struct.unpack_from(order + "HH", table, i)
+            (values,) = struct.unpack_from(order + address, table, i + 4)
+            length = _SIZES.get(kind, 0) * values
+            if tag not in _WANTED or kind not in _FORMATS or length > size:
+                continue
+            at = i + 4 + inline
+            format = f"{values}{_FORMATS[kind]}"
+            if length <= inline:
+                tags[tag] = struct.unpack_from(order + format, table, at)
+            else:
+                tags[tag] = take(format, struct.unpack_from(order + address, table, at)[0])
+        if _LENGTH not in tags or _WIDTH not in tags or not tags[_LENGTH][0]:
+            raise _Damaged("then a directory is damaged")
+        yield tags
+
+
+_WANTED = {_WIDTH, _LENGTH, _COMPRESSION, _DESCRIPTION, _STRIPS, _ROWS, _STRIP_SIZES, _TILES, _TILE_SIZES}
+
+
+def _stated_frames(description: tuple | None) -> int | None:
+    """Number of frames by the description that tifffile gives to a stack written at once."""
+    try:
+        shape = json.loads(description[0].rstrip(b"\0"))["shape"]
+        return int(np.prod(shape[:-2])) if len(shape) > 2 else None
+    except (TypeError, ValueError, KeyError, IndexError):
+        return None
