@@ -1,0 +1,82 @@
+"""Which array library an argument belongs to, how many threads it may use, and the way to the host and back.
+
+Kernels are written once, to the Python array API standard, and run where their arguments live: numpy, cupy (14 or
+newer), or any other library of the standard. Only this module and `cryowidgets.kernels.fourier` tell them apart.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+
+def namespace(*arrays: Any) -> Any:
+    """The array library to compute with: that of the arrays among the arguments.
+
+    Plain numbers, lists and None go with any library; where there is nothing else, it is numpy.
+
+    Raises
+    ------
+    TypeError
+        Arrays of two libraries, which no library can add up.
+    """
+    found: Any = None
+    for array in arrays:
+        if not hasattr(array, "__array_namespace__"):
+            continue
+        here = array.__array_namespace__()
+        if found is not None and here is not found:
+            raise TypeError(
+                f"Arrays of {found.__name__} and of {here.__name__} are mixed: bring them together with to_device()."
+            )
+        found = here
+    return np if found is None else found
+
+
+def asnumpy(x: Any) -> np.ndarray:
+    """The values of any array (or list, or number) as a numpy array; from a GPU they are copied."""
+    return x.get() if _is_cupy(x) else np.asarray(x)
+
+
+def to_device(x: Any, like: Any) -> Any:
+    """The array `x`, wherever it is, as an array of the library of `like` and beside it on the same device."""
+    xp = namespace(like)
+    if xp is np:
+        return asnumpy(x)
+    if hasattr(x, "__array_namespace__") and x.__array_namespace__() is xp:
+        return x
+    if _is_cupy(like):
+        with like.device:
+            return xp.asarray(asnumpy(x))
+    return xp.asarray(asnumpy(x), device=like.device)
+
+
+def threads() -> int:
+    """How many threads a kernel may use on the host.
+
+    It is what `set_threads` said, else the environment variable ``CRYOWIDGETS_THREADS``, else 1: whoever runs several
+    tasks at once on one machine decides how its cores are shared.
+    """
+    return _threads
+
+
+def set_threads(n: int) -> None:
+    """Set the number of threads for this process; at least 1."""
+    global _threads
+    if n < 1:
+        raise ValueError(f"{n} threads cannot compute: give at least 1.")
+    _threads = int(n)
+
+
+def _is_cupy(x: Any) -> bool:
+    return type(x).__module__.partition(".")[0] == "cupy"
+
+
+def _from_environment(name: str = "CRYOWIDGETS_THREADS") -> int:
+    text = os.environ.get(name, "").strip()
+    return int(text) if text.isdecimal() and int(text) > 0 else 1
+
+
+_threads = _from_environment()
