@@ -112,7 +112,7 @@ def ring_numbers(shape: tuple[int, int]) -> np.ndarray:
 
 
 def plane_weight(shape: tuple[int, int]) -> np.ndarray:
-    """How many elements of the whole plane each of a half plane stands for, 1 or 2: (height, width // 2 + 1) float32."""
+    """How many elements of the whole plane each of a half plane stands for: (height, width // 2 + 1), 1 or 2."""
     height, width = shape
     weight = np.full((height, width // 2 + 1), 2, np.float32)
     weight[:, 0] = 1
