@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from distributed import Client, Future
@@ -73,13 +74,7 @@ class Dask:
             outcomes += [_lost(task) for task in self._flying]
             self._flying.clear()
         landed = [(t, f) for t, f in drain(self._landed, 0 if outcomes else wait) if self._flying.get(t) is f]
-        good = [(t, f) for t, f in landed if f.status == "finished"]
-        if good and self._client is not None:
-            try:
-                outcomes += self._client.gather([f for _, f in good])
-            except Exception as error:  # the worker with the answer died before we had it
-                log.warning("%d answers were lost: %s", len(good), error)
-                outcomes += [_lost(t) for t, _ in good]
+        outcomes += self._fetch([(t, f) for t, f in landed if f.status == "finished"])
         for task, future in landed:
             if future.status == "error":
                 outcomes.append(_killed(task, future))
@@ -112,6 +107,22 @@ class Dask:
     def close(self) -> None:
         self._flying.clear()
         self._drop_cluster()
+
+    def _fetch(self, finished: list[tuple[int, Future]]) -> list[Outcome]:
+        """Answers of finished tasks, all at once; those that died with the worker that kept them are lost.
+
+        Where an answer is missing Dask does the task again and waits for it without end, hence the time limits.
+        """
+        if not finished or self._client is None:
+            return [_lost(task) for task, _ in finished]
+        gather = partial(self._client.gather, [future for _, future in finished], asynchronous=True)
+        try:
+            return list(self._client.sync(gather, callback_timeout=10 if len(finished) > 1 else 2))
+        except Exception as error:  # of any layer of the network
+            if len(finished) > 1:
+                return [outcome for one in finished for outcome in self._fetch([one])]
+            log.warning("the answer of task %d was lost: %s", finished[0][0], error)
+            return [_lost(finished[0][0])]
 
     # The cluster ------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class Door:
         self._growing: dict[str, _Look] = {}
         self._copies: dict[str, tuple[Future[str], Arrival]] = {}
         self._copier: ThreadPoolExecutor | None = None
-        self._next = 0.0
+        self.due = 0.0
         self._looked = False
         self.last_arrival = time.time()
 
@@ -94,7 +94,7 @@ class Door:
     def poll(self) -> tuple[list[Arrival], list[Refusal]]:
         """Look, if it is time to: the movies that have become whole, and the files that never will."""
         now = time.time()
-        if now < self._next:
+        if now < self.due:
             return [], []
         self._looked = True
         arrivals: list[Arrival] = []
@@ -123,7 +123,7 @@ class Door:
         if arrivals or self.waiting:
             self.last_arrival = now
         # A flat folder of 50,000 files takes long to list: never spend more than a tenth of the time on it.
-        self._next = now + max(self.settings.poll, 10 * (time.time() - now))
+        self.due = now + max(self.settings.poll, 10 * (time.time() - now))
         return arrivals, refusals
 
     def close(self) -> None:

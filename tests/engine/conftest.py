@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
@@ -15,20 +16,21 @@ sys.path.insert(0, str(HERE))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
 
 from cryowidgets.engine.engine import Engine  # noqa: E402
+from cryowidgets.io import mrc  # noqa: E402
 from cryowidgets.project import Project  # noqa: E402
 
 
 @pytest.fixture
 def movies(tmp_path):
-    """A folder, and a function that drops whole files of a length into it."""
+    """A folder, and a function that drops whole movies of so many pixels into it."""
     folder = tmp_path / "movies"
     folder.mkdir()
 
     def drop(*names: str, size: int = 10) -> None:
         for name in names:
-            path = folder / f"{name}.dat"
+            path = folder / f"{name}.mrc"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"x" * size)
+            mrc.write(path, np.ones((1, 1, size), np.int8), pixel_size=1.0)
             old = time.time() - 3600
             os.utime(path, (old, old))  # long untouched: no need to wait for file_timeout
 
@@ -41,7 +43,7 @@ def project(tmp_path, movies):
     """A function that makes a project with the given steps: name, protocol, links and parameters."""
 
     def make(*steps: tuple, **import_params):
-        pattern = str(movies.folder / "**" / "*.dat")
+        pattern = str(movies.folder / "**" / "*.mrc")
         import_params = {"pixel_size": 1.0, "poll": "0.02s", "timeout": "0.3s", **import_params}
         made = Project.create(tmp_path / "p", template=None, movies=pattern, **import_params)
         for name, protocol, values in steps:

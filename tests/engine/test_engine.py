@@ -113,7 +113,7 @@ def test_failures_are_tried_again_then_set_aside_and_the_stream_goes_on(project,
         assert reader.tally()["measure"] == {"done": 2, "failed": 1, "retry": 2, "running": 0}
         (failure,) = reader.failures()
         assert (failure.name, failure.step) == ("bad", "measure")
-        assert failure.error.endswith("bad.dat is marked to fail.")
+        assert failure.error.endswith("bad.mrc is marked to fail.")
         task = reader.exposure(failure.exposure).tasks[-1]
         assert task.attempt == 3
         assert "InputError" in task.traceback
@@ -260,7 +260,7 @@ def test_the_newest_goes_first_and_every_third_time_the_oldest(project, movies):
 
     for i in range(9):
         movies(f"m{i}")
-        path = movies.folder / f"m{i}.dat"
+        path = movies.folder / f"m{i}.mrc"
         os.utime(path, (path.stat().st_mtime + i, path.stat().st_mtime + i))
     p = project(MAP, timeout="1h")
     engine = Engine(p.folder, "inline")

@@ -23,7 +23,7 @@ class Number(Item):
 
 
 class Measure(Protocol):
-    """A map: the size of a movie's file; fails or dies on demand."""
+    """A map: the number of pixels of a movie of bytes; fails or dies on demand."""
 
     takes = Movie
     gives = Number
@@ -36,12 +36,13 @@ class Measure(Protocol):
 
     def process(self, movie, out):
         time.sleep(self.seconds)
-        out.file(".txt").write_text(str(movie.size))
+        pixels = movie.size - 1024
+        out.file(".txt").write_text(str(pixels))
         if self.die and re.search(self.die, movie.name):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.fail and re.search(self.fail, movie.name) and not (self.heal and Path(self.heal).exists()):
             raise InputError(f"{movie.path} is marked to fail.")
-        return Number(value=movie.size * self.factor, path=out.name(".txt"))
+        return Number(value=pixels * self.factor, path=out.name(".txt"))
 
 
 class Double(Protocol):
