@@ -15,12 +15,13 @@ A protocol mentions no stream, step, thread, database, widget or run folder.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from traitlets import HasTraits, TraitError, TraitType
+from traitlets import Bytes, Container, Dict, Enum, HasTraits, TraitError, TraitType, Unicode
 
 from cryowidgets.errors import ParameterError
 from cryowidgets.model import Item
@@ -83,7 +84,7 @@ class Protocol(HasTraits):
             try:
                 trait = known[name].trait
                 if isinstance(value, str) and not trait_takes_text(trait):
-                    value = trait.from_string(value)
+                    value = json.loads(value) if isinstance(trait, Container | Dict) else trait.from_string(value)
                 setattr(self, name, value)
             except (TraitError, ValueError) as error:
                 raise ParameterError(_refused(type(self).__name__, known[name], value, error)) from None
@@ -139,11 +140,9 @@ class Protocol(HasTraits):
 
 def trait_takes_text(trait: TraitType) -> bool:
     """Whether a text is a value of the trait as it stands, rather than the spelling of one."""
-    from traitlets import Bytes, Enum, Unicode
-
     if isinstance(trait, Enum):
         return all(isinstance(v, str) for v in trait.values or ())
-    return isinstance(trait, (Unicode, Bytes))
+    return isinstance(trait, Unicode | Bytes)
 
 
 def _unknown(protocol: str, name: str, known: Mapping[str, Parameter]) -> str:
