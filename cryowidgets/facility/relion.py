@@ -1,0 +1,259 @@
+"""Hand a session over to RELION: star files that a RELION project opened in the same folder can use.
+
+::
+
+    OUT/movies.star                    all accepted movies
+    OUT/corrected_micrographs.star     those of them that are aligned and passed every gate on the way
+    OUT/micrographs_ctf.star           those of them with a CTF
+    OUT/Movies/                        links to the raw movies and their gain references
+    OUT/MotionCorr/NAME.star, …        shifts, sums and power spectrum of each movie
+    OUT/CtfFind/NAME.ctf               spectrum with its fit
+
+RELION names everything relative to the folder that it runs in: therefore the links. Layout and names are those of
+RELION 3.1 and later (Conventions and STAR files in its documentation, https://relion.readthedocs.io).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryowidgets.errors import ProjectError
+from cryowidgets.io import mrc, star
+from cryowidgets.kernels.spectrum import power_spectrum
+from cryowidgets.model import Ctf, Item, Micrograph, Movie, Optics
+from cryowidgets.store.queries import Columns, Reader
+
+WORST_RESOLUTION = 25.0
+"""Å; where RELION caps rlnCtfMaxResolution."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """How many rows each of the three star files has."""
+
+    movies: int
+    micrographs: int
+    ctfs: int
+
+
+def export(
+    project: Path | str, out: Path | str, copy: bool = False, report: Callable[[int, int], None] | None = None
+) -> Exported:
+    """Write the accepted part of a project as RELION star files; into the same folder again brings them up to date.
+
+    Left out is what a person or a gate has rejected. Each file has the results of the last step of the workflow that
+    gives its kind. A movie without a fit, because there were no rings, is not in ``micrographs_ctf.star``.
+
+    Parameters
+    ----------
+    project : path
+        The project folder; its engine may be at work.
+    out : path
+        Folder of a RELION project, or to become one.
+    copy : bool
+        Copy micrographs and spectra, so that `out` needs the project no more. Movies are linked in any case.
+    report : callable, optional
+        Told how many micrographs of how many are ready: each new one costs the time of its power spectrum.
+
+    Raises
+    ------
+    ProjectError
+        `project` is no project, has nothing to export yet, or `out` cannot be written to.
+    """
+    target = Path(os.path.abspath(out))
+    with Reader(project) as reader:
+        try:
+            return _Export(reader, target, copy).write(report or (lambda done, of: None))
+        except OSError as error:
+            raise ProjectError(f"Cannot export to {target}: {error}.") from None
+
+
+class _Export:
+    def __init__(self, reader: Reader, out: Path, copy: bool) -> None:
+        self._reader, self._out, self._copy = reader, out, copy
+        self._optics = reader.optics()
+        states = reader.exposures()
+        self._rejected = {i for i, s in zip(states["id"].tolist(), states["state"], strict=True) if s == "rejected"}
+        self._movies: dict[int, str] = {}
+        self._gain_of: dict[int, str] = {}
+        self._gains: dict[str, str] = {}
+
+    def write(self, report: Callable[[int, int], None]) -> Exported:
+        movies = self._accepted(Movie)
+        if not movies:
+            raise ProjectError(f"{self._reader.folder} has no movies to export yet.")
+        for folder in ("Movies", "MotionCorr", "CtfFind"):
+            (self._out / folder).mkdir(parents=True, exist_ok=True)
+        micrographs = self._accepted(Micrograph)
+        ctfs = {e: ctf for e, ctf in self._accepted(Ctf).items() if math.isfinite(ctf["defocus_u"])}
+
+        for exposure, movie in movies.items():
+            suffix = "".join(Path(movie["path"]).suffixes[-1:])
+            self._movies[exposure] = self._place(movie["path"], f"Movies/{movie['name']}{suffix}", link=True)
+            self._gain_of[exposure] = self._gain(movie["gain"])
+        corrected = {}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for e, row in zip(micrographs, pool.map(self._micrograph, micrographs.values()), strict=True):
+                corrected[e] = row
+                report(len(corrected), len(micrographs))
+        fitted = {e: {**corrected[e], **self._ctf(c)} for e, c in ctfs.items() if e in corrected}
+
+        raw = {e: {"rlnMicrographMovieName": name} for e, name in self._movies.items()}
+        pixels = {e: m["pixel_size"] for e, m in micrographs.items()}
+        self._table("movies.star", "movies", raw, {})
+        self._table("corrected_micrographs.star", "micrographs", corrected, pixels)
+        self._table("micrographs_ctf.star", "micrographs", fitted, pixels)
+        return Exported(len(raw), len(corrected), len(fitted))
+
+    def _accepted(self, kind: type[Item]) -> dict[int, dict[str, Any]]:
+        """Accepted results of the last step that gives a kind, by exposure, in the order of acquisition."""
+        steps = [step.name for step in self._reader.steps().values() if step.gives == kind.__name__]
+        rows = _rows(self._reader.rows(steps[-1])) if steps else []
+        rows.sort(key=lambda row: (row["acquired"], row["exposure"]))
+        return {row["exposure"]: row for row in rows if row["exposure"] not in self._rejected}
+
+    # Rows -------------------------------------------------------------------------------------------------------
+
+    def _micrograph(self, m: Mapping[str, Any]) -> dict[str, Any]:
+        name = m["name"]
+        plain = self._place(m["path"], f"MotionCorr/{name}{'_noDW' if m['dose_weighted'] else ''}.mrc")
+        weighted = self._place(m["dose_weighted"], f"MotionCorr/{name}.mrc") if m["dose_weighted"] else plain
+        return {
+            "rlnMicrographName": weighted,
+            "rlnMicrographNameNoDW": plain,
+            "rlnCtfPowerSpectrum": self._power_spectrum(m, f"MotionCorr/{name}_PS.mrc"),
+            "rlnMicrographMetadata": self._shifts(m, f"MotionCorr/{name}.star"),
+            "rlnAccumMotionTotal": _number(m["motion_total"]),
+            "rlnAccumMotionEarly": _number(m["motion_early"]),
+            "rlnAccumMotionLate": _number(m["motion_late"]),
+        }
+
+    def _ctf(self, c: Mapping[str, Any]) -> dict[str, Any]:
+        resolution = c["fit_resolution"]
+        return {
+            "rlnCtfImage": self._place(c["spectrum"], f"CtfFind/{c['name']}.ctf") + ":mrc",
+            "rlnDefocusU": _number(c["defocus_u"]),
+            "rlnDefocusV": _number(c["defocus_v"]),
+            "rlnCtfAstigmatism": _number(c["astigmatism"]),
+            "rlnDefocusAngle": _number(c["angle"]),
+            "rlnCtfFigureOfMerit": _number(c["score"]),
+            "rlnCtfMaxResolution": _number(min(resolution, WORST_RESOLUTION) if resolution > 0 else WORST_RESOLUTION),
+            "rlnPhaseShift": _number(c["phase_shift"]),
+            "rlnCtfIceRingDensity": _number(c["ice"]),
+        }
+
+    def _table(self, file: str, block: str, rows: dict[int, dict[str, Any]], pixels: Mapping[int, float]) -> None:
+        """Write rows by exposure below the optics groups that they need: one for each setting and pixel size."""
+        if not rows:
+            (self._out / file).unlink(missing_ok=True)  # one of an export before
+            return
+        groups: dict[tuple[Optics, float | None], int] = {}
+        numbers = [groups.setdefault((self._optics[e], pixels.get(e)), len(groups) + 1) for e in rows]
+        names = _unique([optics.name for optics, _ in groups])
+        settings = [
+            {
+                "rlnOpticsGroupName": name,
+                "rlnOpticsGroup": number,
+                "rlnMicrographOriginalPixelSize": _number(optics.pixel_size),
+                "rlnVoltage": _number(optics.voltage),
+                "rlnSphericalAberration": _number(optics.cs),
+                "rlnAmplitudeContrast": _number(optics.amplitude_contrast),
+                **({} if pixel is None else {"rlnMicrographPixelSize": _number(pixel)}),
+            }
+            for name, ((optics, pixel), number) in zip(names, groups.items(), strict=True)
+        ]
+        body = [{**row, "rlnOpticsGroup": number} for row, number in zip(rows.values(), numbers, strict=True)]
+        self._star(file, {"optics": _columns(settings), block: _columns(body)})
+
+    # Files ------------------------------------------------------------------------------------------------------
+
+    def _place(self, source: str, name: str, link: bool = False) -> str:
+        """Have a file of the project, or from anywhere, under a name in the RELION project; returns that name."""
+        origin, target = self._reader.folder / source, self._out / name
+        if self._copy and not link:
+            if target.is_symlink() or not _same(origin, target):
+                half = target.with_name(f".{target.name}.copying")
+                shutil.copy2(origin, half)
+                os.replace(half, target)
+        elif not (target.is_symlink() and os.readlink(target) == str(origin)):
+            target.unlink(missing_ok=True)
+            target.symlink_to(origin)
+        return name
+
+    def _star(self, name: str, blocks: Mapping[str, Any]) -> None:
+        """Written beside and moved into place, since RELION may be reading the one of an export before."""
+        half = (self._out / name).with_suffix(".making")
+        star.write(half, blocks)
+        os.replace(half, self._out / name)
+
+    def _gain(self, path: str) -> str:
+        if path and path not in self._gains:
+            taken = [Path(other).name for other in self._gains].count(Path(path).name)
+            name = f"{Path(path).stem}{f'_{taken + 1}' if taken else ''}{Path(path).suffix}"
+            self._gains[path] = self._place(path, f"Movies/{name}", link=True)
+        return self._gains[path] if path else ""
+
+    def _shifts(self, m: Mapping[str, Any], name: str) -> str:
+        """The movie's own star file, with movie and gain named as RELION will find them."""
+        if not m["metadata"]:
+            return "None"  # as RELION writes where there is none
+        blocks = star.read(self._reader.folder / m["metadata"])
+        blocks["general"]["rlnMicrographMovieName"] = self._movies[m["exposure"]]
+        if self._gain_of[m["exposure"]]:
+            blocks["general"]["rlnMicrographGainName"] = self._gain_of[m["exposure"]]
+        self._star(name, blocks)
+        return name
+
+    def _power_spectrum(self, m: Mapping[str, Any], name: str) -> str:
+        """What RELION gives to CTFFIND in place of the micrograph: amplitudes, the origin in the middle."""
+        origin, target = self._reader.folder / m["path"], self._out / name
+        if not (target.exists() and target.stat().st_mtime_ns == origin.stat().st_mtime_ns):
+            found = power_spectrum(mrc.read(origin), m["pixel_size"])
+            half = target.with_name(f".{target.name}.making")
+            mrc.write(half, _full(found.power) ** 0.5, found.pixel_size)
+            shutil.copystat(origin, half)
+            os.replace(half, target)
+        return name
+
+
+def _full(half: np.ndarray) -> np.ndarray:
+    """The whole plane of an ``rfft2``'s power, (n, n), its origin at (n // 2, n // 2)."""
+    n = half.shape[0]
+    mirrored = half[-np.arange(n) % n][:, n - np.arange(half.shape[1], n)]
+    return np.fft.fftshift(np.concatenate([half, mirrored], axis=1))
+
+
+def _rows(table: Columns) -> list[dict[str, Any]]:
+    columns = [values.tolist() if isinstance(values, np.ndarray) else values for values in table.values()]
+    return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Groups of one name and different settings get a number: RELION would take them for one."""
+    return [name if names.count(name) == 1 else f"{name}_{names[: i + 1].count(name)}" for i, name in enumerate(names)]
+
+
+def _same(origin: Path, target: Path) -> bool:
+    try:
+        a, b = origin.stat(), target.stat()
+    except FileNotFoundError:
+        return False
+    return (a.st_size, a.st_mtime_ns) == (b.st_size, b.st_mtime_ns)
+
+
+def _number(value: float) -> float:
+    """RELION reads no NaN: what could not be measured is 0, as RELION itself writes it."""
+    return round(float(value), 6) if math.isfinite(value) else 0.0
