@@ -1,12 +1,16 @@
 """A Dask cluster on this machine as one child process of the engine: ``python -m cryowidgets.engine.cluster 2 1``.
 
 Its own process, so that neither a scheduler's work nor its death touches the engine, which holds the ledger. It
-prints its address, follows ``scale N`` on standard input, and ends, with all workers, when that closes: however the
-engine ends, nothing stays behind.
+prints its address and the keys to it, follows ``scale N`` on standard input, and ends, with all workers, when that
+closes: however the engine ends, nothing stays behind.
+
+The keys are made anew each time and never written to disk: whoever reaches a Dask scheduler can have any code run, and
+a port of the loopback can be reached by everybody on the machine.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -16,10 +20,13 @@ def main(workers: int, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which ends us in good order
     import dask
     from distributed import LocalCluster
+    from distributed.security import Security
 
     # One death is enough to blame the task: the ledger counts attempts, Dask need not try three more workers.
     dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.admin.low-level-log-length": 100})
+    security = Security.temporary()
     cluster = LocalCluster(
+        security=security,
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
@@ -28,7 +35,8 @@ def main(workers: int, threads: int) -> None:
         silence_logs=50,
         env={"CRYOWIDGETS_THREADS": str(threads)},
     )
-    print(cluster.scheduler_address, flush=True)
+    keys = {name: getattr(security, name) for name in ("tls_ca_file", "tls_client_cert", "tls_client_key")}
+    print(json.dumps({"address": cluster.scheduler_address, "keys": keys}), flush=True)
     for line in sys.stdin:
         if line.startswith("scale "):
             cluster.scale(int(line.split()[1]))

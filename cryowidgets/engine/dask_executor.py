@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import queue
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from distributed import Client, Future
+from distributed.security import Security
 
 from cryowidgets.engine.executors import Load, drain
 from cryowidgets.engine.workshop import Job, Outcome, perform
@@ -131,18 +133,20 @@ class Dask:
 
     def _connect(self) -> None:
         self._pool_size = (0.0, 0)
-        address = self._address
+        address, security = self._address, None
         if address is None:
             command = [sys.executable, "-m", "cryowidgets.engine.cluster", str(self._workers), str(self._threads())]
             self._child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
             )
             assert self._child.stdout is not None
-            with self._child.stdout as said:  # the address is all that it prints
-                address = said.readline().strip()
-            if not address:
+            with self._child.stdout as said:  # one line is all that it prints
+                line = said.readline()
+            if not line:
                 raise RuntimeError("The local Dask cluster did not start; its messages are above.")
-        self._client = Client(address, timeout=20, set_as_default=False, name="cryowidgets")
+            answer = json.loads(line)
+            address, security = answer["address"], Security(require_encryption=True, **answer["keys"])
+        self._client = Client(address, timeout=20, security=security, set_as_default=False, name="cryowidgets")
 
     def _alive(self) -> bool:
         if self._client is None or self._client.status in ("closing", "closed"):

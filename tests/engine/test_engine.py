@@ -357,3 +357,20 @@ def test_engine_in_a_thread_can_be_ended_from_another(project, movies):
     engine.end()
     thread.join(15)
     assert not ended[0].finished
+
+
+def test_nobody_else_can_use_the_workers(project, movies):
+    """Whoever reaches a Dask scheduler can have any code run, so ours wants a key."""
+    from distributed import Client
+
+    from cryowidgets.engine.dask_executor import Dask
+
+    executor = Dask(workers=1)
+    try:
+        address = executor._client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        for wrong in (address, address.replace("tls://", "tcp://")):
+            with pytest.raises((OSError, TypeError, RuntimeError)):
+                Client(wrong, timeout=2, set_as_default=False)
+    finally:
+        executor.close()
