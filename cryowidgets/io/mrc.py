@@ -87,13 +87,8 @@ def write(path: str | os.PathLike, array: np.ndarray, pixel_size: float = 0.0) -
     if array.ndim not in (2, 3):
         raise ValueError(f"an MRC file holds images of two or three dimensions, not {array.ndim}: {path}")
     stack = array.reshape(-1, *array.shape[-2:])
-    finite = np.isfinite(stack)
-    sound = stack if finite.all() else stack[finite]
-    mean = sound.mean(dtype=np.float64) if sound.size else 0.0
-    spread = np.sqrt(sum(np.square(s - mean, dtype=np.float64).mean() for s in stack) / max(len(stack), 1))
-    statistics = (sound.min(initial=np.inf), sound.max(initial=-np.inf), mean, spread) if sound.size else None
     with open(path, "wb") as file:
-        file.write(header(stack.shape, stack.dtype, pixel_size, statistics))
+        file.write(header(stack.shape, stack.dtype, pixel_size, _statistics(stack)))
         for section in stack:
             file.write(np.ascontiguousarray(section, stack.dtype.newbyteorder("<")))
 
@@ -210,6 +205,18 @@ class MrcMovie:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _statistics(stack: np.ndarray) -> tuple[float, float, float, float] | None:
+    """Minimum, maximum, mean and standard deviation of what is finite."""
+    parts = [section[np.isfinite(section)] for section in stack]
+    parts = [part for part in parts if part.size]
+    if not parts:
+        return None
+    n = sum(part.size for part in parts)
+    mean = sum(part.sum(dtype=np.float64) for part in parts) / n
+    spread = np.sqrt(sum(np.square(part - np.float64(mean)).sum() for part in parts) / n)
+    return min(part.min() for part in parts), max(part.max() for part in parts), mean, spread
 
 
 def _parse(path: str | os.PathLike, raw: bytes) -> Header:

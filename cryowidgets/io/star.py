@@ -55,14 +55,17 @@ def read(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
         if not words:
             looping = looping and header  # a blank line ends a table, not its header
             continue
-        if words[0].startswith("data_"):
+        # Within a table of several columns, a first value may begin like a block or a column.
+        row = looping and 1 < len(words) == len(block or ())
+        bare = not row and _is_bare(words[0])
+        if bare and words[0].startswith("data_"):
             block = blocks.setdefault(words[0][5:], {})
             looping = header = False
         elif block is None:
             raise InputError(f"{path} is not a STAR file: line {number} comes before any data_ block.")
-        elif words[0] == "loop_":
+        elif bare and words[0] == "loop_":
             looping = header = True
-        elif words[0].startswith("_") and (header or not looping):
+        elif bare and words[0].startswith("_") and (header or not looping):
             name = words[0][1:]
             if looping:
                 block[name] = []
@@ -115,9 +118,14 @@ def _text(value: Any) -> str:
     text = str(value)
     if "\n" in text:
         raise ValueError(f"a STAR value cannot span lines: {text!r}")
+    looks_like_number = _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)
+    if isinstance(value, str) and looks_like_number:
+        return f'"{text}"'
     if text and not re.search(r"[\s#\"']", text) and text[0] not in "_$[];" and text not in ("loop_", "stop_"):
         return text if not text.startswith("data_") else f'"{text}"'
     quote = "'" if '"' in text else '"'
+    if quote in text:
+        raise ValueError(f"a STAR value cannot hold both kinds of quotation marks: {text!r}")
     return f"{quote}{text}{quote}"
 
 
@@ -145,14 +153,18 @@ class _Quoted(str):
     """A word between quotation marks: text, even where it looks like a number."""
 
 
+def _is_bare(word: str) -> bool:
+    return not isinstance(word, _Quoted)
+
+
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", re.ASCII)
+
+
 def _value(word: str) -> int | float | str:
-    if isinstance(word, _Quoted):
-        return str(word)
-    try:
-        return int(word)
-    except ValueError:
-        pass
-    try:
-        return float(word)
-    except ValueError:
-        return word
+    if _is_bare(word):
+        if _INTEGER.fullmatch(word):
+            return int(word)
+        if _FLOAT.fullmatch(word):
+            return float(word)
+    return str(word)

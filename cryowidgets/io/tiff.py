@@ -106,14 +106,21 @@ class TiffMovie:
         verdict = whole(path)
         if verdict.whole is False:
             raise InputError(verdict.why)
+        self._handle = open(path, "rb")
         try:
-            self._file = tifffile.TiffFile(path)
-            first = self._file.pages[0]
-        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, struct.error) as error:
-            raise InputError(f"{path} is not a readable TIFF file: {error}.") from error
-        if len(first.shape) != 2 or first.dtype is None:
+            file = tifffile.TiffFile(self._handle)
+            # Frames may be asked for by several threads: know all pages beforehand, take turns with the file.
+            self._pages = list(file.pages)
+            file.filehandle.set_lock(True)
+            first = self._pages[0]
+            if len(first.shape) != 2 or first.dtype is None:
+                raise InputError(f"{path} does not hold plain images: each has the shape {first.shape}, not (y, x).")
+        except InputError:
             self.close()
-            raise InputError(f"{path} does not hold plain images: each has the shape {first.shape}, not (y, x).")
+            raise
+        except Exception as error:  # whatever a parser meets in a damaged file
+            self.close()
+            raise InputError(f"{path} is not a readable TIFF file: {error}.") from error
         self.shape = (verdict.frames, *first.shape)
         self.dtype = np.dtype(first.dtype)
         self.pixel_size = 0.0  # resolution tags of movies mean nothing
@@ -124,18 +131,18 @@ class TiffMovie:
     def __getitem__(self, frame: int) -> np.ndarray:
         frame = range(len(self))[frame]
         try:
-            image = self._file.pages[frame].asarray(maxworkers=1)
+            image = self._pages[frame].asarray(maxworkers=1)
         except Exception as error:  # decoders raise errors of their own, and different ones
             raise InputError(f"{self.path} cannot be decoded: frame {frame + 1} of {len(self)}: {error}.") from error
         if image.shape != self.shape[1:]:
             raise InputError(
-                f"{self.path}: frame {frame + 1} has {image.shape[0]}×{image.shape[1]} px "
-                f"and the first {self.shape[1]}×{self.shape[2]} px."
+                f"{self.path}: frame {frame + 1} has {'×'.join(map(str, image.shape))} px "
+                f"and the first {self.shape[1]}×{self.shape[2]} px (y×x)."
             )
         return np.ascontiguousarray(image[::-1])
 
     def close(self) -> None:
-        self._file.close()
+        self._handle.close()
 
     def __enter__(self) -> TiffMovie:
         return self
@@ -158,6 +165,7 @@ class _Survey:
 # Tags of a directory.
 _WIDTH, _LENGTH, _COMPRESSION, _DESCRIPTION, _STRIPS, _ROWS, _STRIP_SIZES = 256, 257, 259, 270, 273, 278, 279
 _TILES, _TILE_SIZES = 324, 325
+_DENSEST = 5000  # pixels per byte; deflate and LZW stay below 1400
 _FORMATS = {1: "B", 2: "s", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
@@ -172,27 +180,33 @@ def _survey(file: BinaryIO) -> _Survey:
     found = _Survey()
     try:
         for tags in _directories(file, size):
+            ends = _extents(tags, size)
             if found.frames == 0:
-                found.stated = _stated_frames(tags.get(_DESCRIPTION))
-            starts = tags.get(_STRIPS) or tags.get(_TILES)
-            lengths = tags.get(_STRIP_SIZES) or tags.get(_TILE_SIZES)
-            if not starts or not lengths or len(starts) != len(lengths):
-                raise _Damaged("then a directory does not tell where its image is")
-            if _STRIPS in tags and len(starts) < -(
-                -tags[_LENGTH][0] // min(tags[_LENGTH][0], tags.get(_ROWS, (1 << 32,))[0])
-            ):
-                raise _Damaged("then an image lacks strips")
-            if not all(starts) or not all(lengths):
-                raise _Damaged("then an image has no data yet")
-            ends = [start + length for start, length in zip(starts, lengths, strict=True)]
-            if max(ends) > size:
-                raise _Damaged("then it ends within an image")
+                found.stated = _stated_frames(tags)
             found.frames += 1
-            if max(ends) > found.last[0]:
-                found.last = (max(ends), lengths[ends.index(max(ends))])
+            found.last = max(found.last, max(ends))
     except _Damaged as damage:
         found.fault = str(damage).removeprefix("then ") if found.frames == 0 else str(damage)
     return found
+
+
+def _extents(tags: dict[int, tuple], size: int) -> list[tuple[int, int]]:
+    """End and length, in bytes, of each strip or tile of an image, all of which lie in the file."""
+    starts = tags.get(_STRIPS) or tags.get(_TILES)
+    lengths = tags.get(_STRIP_SIZES) or tags.get(_TILE_SIZES)
+    if not starts or not lengths or len(starts) != len(lengths):
+        raise _Damaged("then a directory does not tell where its image is")
+    width, height = tags[_WIDTH][0], tags[_LENGTH][0]
+    if _STRIPS in tags and len(starts) < -(-height // min(height, tags.get(_ROWS, (height,))[0] or height)):
+        raise _Damaged("then an image lacks strips")
+    if not all(starts) or not all(lengths):
+        raise _Damaged("then an image has no data yet")
+    ends = [(start + length, length) for start, length in zip(starts, lengths, strict=True)]
+    if max(ends)[0] > size:
+        raise _Damaged("then it ends within an image")
+    if width * height > _DENSEST * sum(lengths):
+        raise _Damaged("then a directory is damaged: no compression makes so large an image so small")
+    return ends
 
 
 def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, tuple]]:
@@ -234,7 +248,9 @@ def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, tuple]]:
             tag, kind = struct.unpack_from(order + "HH", table, i)
             (values,) = struct.unpack_from(order + address, table, i + 4)
             length = _SIZES.get(kind, 0) * values
-            if tag not in _WANTED or kind not in _FORMATS or length > size:
+            if tag not in _WANTED or kind not in _FORMATS or not 0 < length <= size:
+                continue
+            if (kind == 2) != (tag == _DESCRIPTION):  # text, and only that
                 continue
             at = i + 4 + inline
             format = f"{values}{_FORMATS[kind]}"
@@ -242,7 +258,7 @@ def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, tuple]]:
                 tags[tag] = struct.unpack_from(order + format, table, at)
             else:
                 tags[tag] = take(format, struct.unpack_from(order + address, table, at)[0])
-        if _LENGTH not in tags or _WIDTH not in tags or not tags[_LENGTH][0]:
+        if not all(tags.get(tag, (0,))[0] for tag in (_WIDTH, _LENGTH)):
             raise _Damaged("then a directory is damaged")
         yield tags
 
@@ -250,10 +266,10 @@ def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, tuple]]:
 _WANTED = {_WIDTH, _LENGTH, _COMPRESSION, _DESCRIPTION, _STRIPS, _ROWS, _STRIP_SIZES, _TILES, _TILE_SIZES}
 
 
-def _stated_frames(description: tuple | None) -> int | None:
+def _stated_frames(tags: dict[int, tuple]) -> int | None:
     """Number of frames by the description that tifffile gives to a stack written at once."""
     try:
-        shape = json.loads(description[0].rstrip(b"\0"))["shape"]
-        return int(np.prod(shape[:-2])) if len(shape) > 2 else None
-    except (TypeError, ValueError, KeyError, IndexError):
+        *stack, height, width = json.loads(tags[_DESCRIPTION][0].rstrip(b"\0"))["shape"]
+        return int(np.prod(stack)) if stack and (height, width) == (tags[_LENGTH][0], tags[_WIDTH][0]) else None
+    except (TypeError, ValueError, KeyError):
         return None

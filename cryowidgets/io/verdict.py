@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-TAIL = 4096  # bytes at the end of the last frame that are looked at
+TAIL = 256  # bytes at the end of the last frame that are looked at
 
 
 @dataclass(frozen=True)
