@@ -1,4 +1,4 @@
-"""A Dask cluster on this machine as one child process of the engine: ``python -m cryowidgets.engine.cluster 2 1``.
+"""A Dask cluster on this machine as one child process of the engine: ``python -m cryowidgets.engine.cluster 2``.
 
 Its own process, so that neither a scheduler's work nor its death touches the engine, which holds the ledger. It
 prints its address and the keys to it, follows ``scale N`` on standard input, and ends, with all workers, when that
@@ -16,7 +16,7 @@ import signal
 import sys
 
 
-def main(workers: int, threads: int) -> None:
+def main(workers: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which ends us in good order
     import dask
     from distributed import LocalCluster
@@ -33,7 +33,6 @@ def main(workers: int, threads: int) -> None:
         host="127.0.0.1",
         dashboard_address=None,
         silence_logs=50,
-        env={"CRYOWIDGETS_THREADS": str(threads)},
     )
     keys = {name: getattr(security, name) for name in ("tls_ca_file", "tls_client_cert", "tls_client_key")}
     print(json.dumps({"address": cluster.scheduler_address, "keys": keys}), flush=True)
@@ -46,4 +45,4 @@ def main(workers: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]))

@@ -48,7 +48,8 @@ class Dask:
 
     def slots(self) -> int:
         # One in hand for each worker, so that none waits for the engine; more would be taken before newer movies.
-        return 2 * self.load().workers if self._ready() else 0
+        # Two even without workers: a cluster that grows on demand has none until something is asked of it.
+        return max(2, 2 * self.load().workers) if self._ready() else 0
 
     def submit(self, job: Job) -> None:
         assert self._client is not None
@@ -57,7 +58,8 @@ class Dask:
             future = self._client.submit(
                 perform,
                 job,
-                int(os.environ.get("CRYOWIDGETS_THREADS", 0)) or self._threads(),
+                # The workers of another's scheduler are on machines that we do not know.
+                self._threads() if self._address is None else None,
                 key=f"{job.key}-{self._submissions}",
                 pure=False,
                 resources=dict(job.resources) or None,
@@ -135,7 +137,7 @@ class Dask:
         self._pool_size = (0.0, 0)
         address, security = self._address, None
         if address is None:
-            command = [sys.executable, "-m", "cryowidgets.engine.cluster", str(self._workers), str(self._threads())]
+            command = [sys.executable, "-m", "cryowidgets.engine.cluster", str(self._workers)]
             self._child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
             )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from cryowidgets.engine import inbox
@@ -104,7 +105,7 @@ class Engine:
         In the main thread, SIGTERM and SIGINT end it in good order: what is under way may finish within ten seconds,
         the rest is given back, and everything that was finished is kept.
         """
-        self.store.event("engine", "the engine started")
+        self.store.event("engine", f"the engine started (cryowidgets {version('cryowidgets')})")
         due = 0.0
         with self._signals():
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -52,15 +53,19 @@ class Outcome:
     finished: float | None = None
 
 
-def perform(job: Job, threads: int = 1) -> Outcome:
-    """Do a task. Whatever goes wrong in the protocol becomes part of the outcome."""
+def perform(job: Job, threads: int | None = None) -> Outcome:
+    """Do a task. Whatever goes wrong in the protocol becomes part of the outcome.
+
+    `threads` is how many the kernels may use; by default what the worker's CRYOWIDGETS_THREADS says, or one.
+    """
     started = time.time()
     out = Out(Path(job.project), job.folder, job.stem)
     result: Item | None = None
     error = trace = None
     try:
-        set_threads(threads)
-        protocol = _protocol(registry.get(job.protocol), _frozen(job.params))
+        if threads:
+            set_threads(threads)
+        protocol = _protocol(registry.get(job.protocol), json.dumps(dict(job.params)))
         answer = protocol.process(**job.given, out=out)
         if isinstance(answer, Reject):
             state, error = "rejected", answer.why
@@ -81,10 +86,6 @@ def perform(job: Job, threads: int = 1) -> Outcome:
 
 
 @lru_cache(maxsize=64)
-def _protocol(protocol: type[Protocol], params: tuple[tuple[str, Any], ...]) -> Protocol:
+def _protocol(protocol: type[Protocol], params: str) -> Protocol:
     """Making traits costs more than many a small task: one object for each set of parameters."""
-    return protocol(**{key: list(v) if isinstance(v, tuple) else v for key, v in params})
-
-
-def _frozen(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, tuple(v) if isinstance(v, list) else v) for key, v in params.items())
+    return protocol(**json.loads(params))

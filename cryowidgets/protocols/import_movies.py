@@ -59,13 +59,15 @@ class ImportMovies(Protocol):
                 f"ImportMovies.pattern {self.pattern!r} is not absolute: write it from the root, "
                 f"for instance {str(Path.cwd() / self.pattern)!r}."
             )
-        if self.pattern.endswith("/"):
+        if self.pattern and (self.pattern.endswith("/") or Path(self.pattern).is_dir()):
             raise ParameterError(
                 f"ImportMovies.pattern {self.pattern!r} is a folder: say which files in it, "
-                f"for instance {self.pattern + '**/*.tiff'!r}."
+                f"for instance {str(Path(self.pattern) / '**' / '*.tiff')!r}."
             )
-        if self.gain and not Path(self.gain).is_file():
-            raise ParameterError(f"ImportMovies.gain {self.gain!r} does not exist: write the path of a gain file.")
+        if self.gain and not (Path(self.gain).is_absolute() and Path(self.gain).is_file()):
+            raise ParameterError(
+                f"ImportMovies.gain {self.gain!r} does not exist: write the path of a gain file, from the root."
+            )
 
     def optics(self) -> Optics:
         return Optics(

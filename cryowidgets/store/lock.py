@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryowidgets.errors import EngineRunning
+from cryowidgets.errors import EngineRunning, ProjectError
 
 NAME = "engine.lock"
 BEAT = 10.0
@@ -44,7 +44,10 @@ class WriterLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = Path(folder) / NAME
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise ProjectError(f"Cannot write to {folder}: {error.strerror}. Is it a project of yours?") from None
         try:
             _take(self._file)
             first = holder(folder)

@@ -57,7 +57,10 @@ class Store:
             raise ProjectError(
                 f"{self.folder} is not a project: it has no {NAME}. Make one with 'cryowidgets new {self.folder} …'."
             )
-        self._db = connect_for_writing(file)
+        try:
+            self._db = connect_for_writing(file)
+        except sqlite3.OperationalError as error:
+            raise ProjectError(f"Cannot write to {file}: {error}. Is it a project of yours?") from None
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found != SCHEMA:
             self._db.close()
