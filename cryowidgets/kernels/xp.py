@@ -53,6 +53,21 @@ def to_device(x: Any, like: Any) -> Any:
     return xp.asarray(asnumpy(x), device=like.device)
 
 
+def put(x: Any, index: Any, values: Any) -> Any:
+    """The array `x` (1-D) with ``x[index] = values``; in place where the library can, so go on with the result.
+
+    The standard has no such operation: where `x` is neither of numpy nor of cupy, it is made from masks.
+    """
+    xp = namespace(x)
+    if xp is np or _is_cupy(x):
+        x[index] = values
+        return x
+    rank = np.full(x.shape, -1, np.int64)
+    rank[asnumpy(index)] = np.arange(index.shape[0])
+    ranks = to_device(rank, x)
+    return xp.where(ranks < 0, x, xp.take(values, xp.where(ranks < 0, xp.zeros_like(ranks), ranks)))
+
+
 def threads() -> int:
     """How many threads a kernel may use on the host.
 
