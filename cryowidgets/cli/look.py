@@ -1,0 +1,121 @@
+"""Commands that only look: how a session stands, what is installed, what a protocol takes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from pathlib import Path
+
+import click
+
+from cryowidgets.cli.common import PROJECT, exposure_id, spell
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  cryowidgets status s1
+  cryowidgets status s1 --json | jq .session.latency
+  watch -n 5 cryowidgets status s1
+"""
+)
+@PROJECT
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+def status(project: Path, as_json: bool) -> None:
+    """How a session stands.
+
+    Counts, rate, delay, and what failed in PROJECT.
+    """
+    from cryowidgets.cli import report
+    from cryowidgets.store.queries import Reader
+
+    reader = Reader(project)
+    click.echo(json.dumps(report.data(reader), indent=2) if as_json else report.status(reader))
+
+
+@click.command()
+def plugins() -> None:
+    """List the installed protocols and the packages that bring them."""
+    from cryowidgets.cli.report import table
+    from cryowidgets.errors import WorkflowError
+    from cryowidgets.protocols import registry
+
+    lines = []
+    for name, point in sorted(registry.installed().items()):
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
+        try:
+            protocol = registry.get(name)
+            kinds = f"{_takes(protocol)} → {protocol.gives.__name__}"
+            what = _first_line(protocol)
+        except WorkflowError as error:
+            kinds, what = "broken", str(error)
+        lines.append((name, kinds, package, what))
+    click.echo(table(("protocol", "from → to", "package", ""), lines))
+
+
+@click.group()
+def show() -> None:
+    """Explain one thing in full."""
+
+
+@show.command("protocol")
+@click.argument("name")
+def protocol(name: str) -> None:
+    """What a protocol does and each of its parameters."""
+    from cryowidgets.cli.report import table
+    from cryowidgets.protocols import registry
+
+    found = registry.get(name)
+    click.echo(f"{registry.name_of(found)}: {_takes(found)} → {found.gives.__name__}\n")
+    click.echo(inspect.cleandoc(found.__doc__ or "It has no description."))
+    rows = []
+    for parameter in found.parameters().values():
+        name = parameter.name + (" *" if parameter.advanced else "")
+        rows.append((name, spell(parameter), parameter.unit, _range(parameter), parameter.help))
+    if rows:
+        click.echo("\n" + table(("parameter", "default", "unit", "takes", "meaning"), rows, wrap=100))
+    if any(p.advanced for p in found.parameters().values()):
+        click.echo("\n* for experts")
+
+
+@show.command("exposure")
+@PROJECT
+@click.argument("name")
+def exposure(project: Path, name: str) -> None:
+    """All about one movie of PROJECT, with the traceback of what failed."""
+    from cryowidgets.cli import report
+    from cryowidgets.store.queries import Reader
+
+    with Reader(project) as reader:
+        click.echo(report.exposure(reader.exposure(exposure_id(reader, name))))
+
+
+def _takes(protocol) -> str:
+    from cryowidgets.protocols.base import Many
+
+    if protocol.takes is None:
+        return "files"
+    if isinstance(protocol.takes, Many):
+        return f"{protocol.takes.every} × {protocol.takes.kind.__name__}"
+    return " + ".join(kind.__name__ for kind in protocol.inputs().values())
+
+
+def _first_line(protocol) -> str:
+    return inspect.cleandoc(protocol.__doc__ or "").split("\n", 1)[0]
+
+
+def _range(parameter) -> str:
+    if parameter.choices:
+        return " | ".join(map(str, parameter.choices))
+    low = -math.inf if parameter.minimum is None else parameter.minimum
+    high = math.inf if parameter.maximum is None else parameter.maximum
+    if math.isfinite(low) and math.isfinite(high):
+        return f"{low:g} to {high:g}"
+    if math.isfinite(low):
+        return f"≥ {low:g}"
+    return f"≤ {high:g}" if math.isfinite(high) else ""
+
+
+COMMANDS = (status, plugins, show)

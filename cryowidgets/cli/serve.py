@@ -1,0 +1,132 @@
+"""Commands that hand a session on: to a browser, to a notebook that records it, to RELION."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cryowidgets.cli.common import ITEMS_FAILED, PROJECT, Share, duration
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  cryowidgets serve s1                      the page with its controls, on a free port
+  cryowidgets serve s1 --kiosk --port 8866  for the wall: it shows and cannot change anything
+
+The page is served on this host's loopback only. From elsewhere, bring it near with a tunnel,
+'ssh -L 8866:127.0.0.1:8866 HOST', or behind a proxy that speaks TLS.
+"""
+)
+@PROJECT
+@click.option("--kiosk", is_flag=True, help="Only show: no controls, dark.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on.  [default: a free one]")
+@click.option("--token", metavar="SECRET", help="What viewers must know, at least 16 characters.  [default: a new one]")
+@click.option("--theme", type=click.Choice(["light", "dark"]), help="[default: light; dark for a kiosk]")
+@click.option("--base-url", default="/", show_default=True, help="Where a proxy puts the page.")
+@click.option("--browser/--no-browser", default=False, help="Open the page here.")
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    project: Path,
+    kiosk: bool,
+    port: int,
+    token: str | None,
+    theme: str | None,
+    base_url: str,
+    browser: bool,
+) -> None:
+    """Serve the live page to browsers.
+
+    Until interrupted; the engine of PROJECT need not run.
+    """
+    from cryowidgets.widgets import kiosk as pages
+
+    ctx.exit(pages.serve(project, port, kiosk, token, open_browser=browser, theme=theme or "", base_url=base_url))
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  cryowidgets batch s1 --until-idle 10m
+  cryowidgets batch s1 --until-idle 5s --max-failed 0.02 -o report.ipynb
+
+The exit code is 1 when more items failed than --max-failed allows, or the notebook itself failed; the notebook is
+kept in any case and shows how far it came.
+"""
+)
+@PROJECT
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="[default: PROJECT/batch.ipynb]")
+@click.option("--until-idle", metavar="DURATION", callback=duration, help="End when nothing new has come for so long.")
+@click.option("--workers", type=click.IntRange(1), help="Tasks at a time.  [default: as many as there are cores]")
+@click.option("--executor", default="dask", show_default=True, metavar="NAME|ADDRESS", help="As for 'run'.")
+@click.option(
+    "--max-failed",
+    type=Share(),
+    default="0",
+    show_default=True,
+    metavar="SHARE",
+    help="Failed movies that are still well: 0.02 or 2%.",
+)
+def batch(
+    project: Path, output: Path | None, until_idle: float | None, workers: int | None, executor: str, max_failed: float
+) -> None:
+    """Process in a notebook that is the record.
+
+    PROJECT is processed to the end of its stream; the notebook shows what was asked for, what came of it, with figures,
+    and what failed.
+    """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    from cryowidgets import share
+
+    output = output or project / "batch.ipynb"
+    given = {"project": str(project.resolve()), "until_idle": until_idle, "workers": workers, "executor": executor}
+    try:
+        papermill.execute_notebook(
+            share.find("notebooks/02_batch.ipynb"),
+            output,
+            parameters={**given, "max_failed": max_failed},
+            progress_bar=False,
+            log_output=True,
+            cwd=project,
+            kernel_name="python3",
+        )
+    except PapermillExecutionError as error:
+        click.echo(f"{error.ename}: {error.evalue}\nThe record: {output}", err=True)
+        raise click.exceptions.Exit(ITEMS_FAILED) from None
+    click.echo(f"The record: {output}")
+
+
+@click.command(
+    epilog="""
+\b
+Example:
+  cryowidgets export s1 --relion /data/relion/s1
+  cd /data/relion/s1 && relion &
+
+Rejected movies are left out. Do it again later into the same folder to bring it up to date.
+"""
+)
+@PROJECT
+@click.option(
+    "--relion",
+    "out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the star files.",
+)
+@click.option("--copy", is_flag=True, help="Copy micrographs and spectra instead of linking them.")
+def export(project: Path, out: Path, copy: bool) -> None:
+    """Write RELION star files."""
+    from cryowidgets.facility import relion
+
+    done = relion.export(project, out, copy=copy)
+    click.echo(f"{out}: {done.movies} movies, {done.micrographs} corrected micrographs, {done.ctfs} with CTF.")
+
+
+COMMANDS = (serve, batch, export)
