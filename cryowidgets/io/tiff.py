@@ -98,6 +98,17 @@ def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
         return Verdict(False, 0, f"{path} cannot be read: {error.strerror}.")
 
 
+def frame_extent(path: str | os.PathLike, frame: int) -> tuple[int, int]:
+    """Where the data of a frame begin in the file, and how many bytes they are up to the end of its last strip."""
+    with open(path, "rb") as file:
+        try:
+            extents = [_extents(tags, os.fstat(file.fileno()).st_size) for tags in _directories(file, 1 << 62)]
+        except _Damaged as damage:
+            raise InputError(f"{path} {damage}.") from None
+    start = min(end - length for end, length in extents[frame])
+    return start, max(extents[frame])[0] - start
+
+
 class TiffMovie:
     """Frames of a TIFF file, each decoded when asked for; see `cryowidgets.io.movie.open_movie`."""
 

@@ -121,7 +121,7 @@ def stream(recipe: Recipe, seed: int) -> tuple[Truth, Iterator[np.ndarray]]:
     rng = np.random.Generator(np.random.SFC64([seed, 0x6D6F76]))
 
     def pick(value: Range) -> float:
-        return float(rng.uniform(*value)) if isinstance(value, tuple) else float(value)
+        return float(rng.uniform(*value)) if isinstance(value, tuple | list) else float(value)
 
     mean, astigmatism, angle = pick(recipe.defocus), pick(recipe.astigmatism), pick(recipe.angle)
     phase_shift, b_factor = pick(recipe.phase_shift), pick(recipe.b_factor)
