@@ -9,17 +9,21 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryowidgets import workflow
 from cryowidgets.engine import inbox
 from cryowidgets.errors import ParameterError, ProjectError, WorkflowError
+from cryowidgets.model import Ctf, Micrograph
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.store import lock
-from cryowidgets.store.queries import Reader
+from cryowidgets.store.queries import ExposureRow, Reader
 from cryowidgets.store.store import Store
 from cryowidgets.workflow import StepSpec
+
+if TYPE_CHECKING:
+    from cryowidgets.sim.score import Score
 
 
 class Project:
@@ -195,6 +199,23 @@ class Project:
             if until is not None and time.monotonic() > until:
                 raise TimeoutError(f"The engine of {self.folder} still works after {timeout:g} s.")
             time.sleep(0.2)
+
+    def compare(self, truth: Path | str) -> Score:
+        """How near the results are to the truth file of a simulated session."""
+        from cryowidgets.sim.score import compare
+
+        def result(exposure: ExposureRow) -> dict[str, Any]:
+            found: dict[str, Any] = {"path": exposure.path}
+            for item in exposure.items.values():
+                if isinstance(item, Micrograph):
+                    found["shifts"] = item.shifts
+                elif isinstance(item, Ctf) and not item.reason:
+                    found |= {name: getattr(item, name) for name in ("defocus_u", "defocus_v", "angle", "phase_shift")}
+            return found
+
+        with self.reader() as reader:
+            results = [result(reader.exposure(id)) for id in reader.exposures()["id"].tolist()]
+        return compare(truth, [found for found in results if len(found) > 1])
 
     def add(self, step: StepSpec) -> None:
         """Add a step. A running engine does not learn of it; add steps before it starts."""

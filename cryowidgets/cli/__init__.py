@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import demo, look, serve, session
+from cryowidgets.cli import demo, look, serve, session, sim
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -39,6 +39,7 @@ def main() -> None:
 
 _ORDER = "demo new run serve status stop pause resume reopen retry reject readmit set export batch sim plugins show"
 for _command in sorted(
-    (*session.COMMANDS, *look.COMMANDS, *serve.COMMANDS, *demo.COMMANDS), key=lambda c: _ORDER.split().index(c.name)
+    (*session.COMMANDS, *look.COMMANDS, *serve.COMMANDS, *demo.COMMANDS, *sim.COMMANDS),
+    key=lambda c: _ORDER.split().index(c.name),
 ):
     main.add_command(_command)
