@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -81,6 +82,7 @@ def batch(
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     from cryowidgets import share
 
@@ -92,9 +94,10 @@ def batch(
             output,
             parameters={**given, "max_failed": max_failed},
             progress_bar=False,
-            log_output=True,
+            stdout_file=sys.stdout,
             cwd=project,
             kernel_name="python3",
+            config=Config({"KernelManager": {"transport": "ipc"}}),  # nobody else on the machine can listen
         )
     except PapermillExecutionError as error:
         click.echo(f"{error.ename}: {error.evalue}\nThe record: {output}", err=True)

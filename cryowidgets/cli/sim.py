@@ -94,12 +94,15 @@ def sim(out: Path, ranges: tuple[str, ...], faults: tuple[str, ...], seed: int, 
     optics = " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in microscope.optics.items())
     click.echo(f"cryowidgets new PROJECT --movies '{microscope.pattern}' --gain {microscope.gain} {optics}")
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with ThreadPoolExecutor(1) as pool:
-        recording = pool.submit(microscope.run, stop)
-        _watch(microscope, recording)
-        done = recording.result()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            recording = pool.submit(microscope.run, stop)
+            _watch(microscope, recording)
+            done = recording.result()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     click.echo(f"{done} movies in {microscope.out}; what is true about them: {microscope.truth}")
 
 
