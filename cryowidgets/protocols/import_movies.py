@@ -39,9 +39,12 @@ class ImportMovies(Protocol):
     gain = Unicode("", help="Gain reference that multiplies the frames (MRC or TIFF); empty where none").tag(
         group="Movies"
     )
-    frames = Int(0, min=0, help="Frames that every movie must have; 0 takes any number").tag(
-        group="Movies", advanced=True
-    )
+    frames = Int(
+        0,
+        min=0,
+        help="Frames that every movie must have; 0 takes any number. With it a TIFF without a sidecar is known to be "
+        "whole at its last frame; without, only when it has not changed for file_timeout",
+    ).tag(group="Movies", advanced=True)
     file_timeout = Duration("30s", help="A file that has not changed for this long is no longer being written").tag(
         unit="s", group="Movies", advanced=True
     )
