@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from cryowidgets.kernels.xp import namespace
+
 
 def ctf_2d(
     shape: tuple[int, int],
@@ -59,17 +61,13 @@ def ctf_2d(
     return xp.astype(-xp.sin(phase), xp.float32)
 
 
-def ctf_1d(
-    k: Any, defocus: Any, voltage: float, cs: float, amplitude_contrast: float, phase_shift: float = 0.0
-) -> Any:
+def ctf_1d(k: Any, defocus: Any, voltage: float, cs: float, amplitude_contrast: float, phase_shift: float = 0.0) -> Any:
     """Transfer function at the spatial frequencies `k` (array, 1/Å); the other arguments as for `ctf_2d`."""
-    xp = k.__array_namespace__()
+    xp = namespace(k)
     return -xp.sin(chi(k * k, defocus, voltage, cs, amplitude_contrast, phase_shift))
 
 
-def chi(
-    k2: Any, defocus: Any, voltage: float, cs: float, amplitude_contrast: float, phase_shift: float = 0.0
-) -> Any:
+def chi(k2: Any, defocus: Any, voltage: float, cs: float, amplitude_contrast: float, phase_shift: float = 0.0) -> Any:
     """Phase of the transfer function in rad, amplitude contrast included.
 
     Parameters
@@ -94,7 +92,7 @@ def wavelength(voltage: float) -> float:
 
 def defocus_at(azimuth: Any, defocus_u: float, defocus_v: float, angle: float) -> Any:
     """Defocus in Å in the direction `azimuth` (array, degrees from x towards y)."""
-    xp = azimuth.__array_namespace__()
+    xp = namespace(azimuth)
     mean, half = 0.5 * (defocus_u + defocus_v), 0.5 * (defocus_u - defocus_v)
     return mean + half * xp.cos((azimuth - angle) * (math.pi / 90))
 

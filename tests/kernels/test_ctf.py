@@ -44,8 +44,11 @@ def test_layouts_hold_the_same_values(shape):
     centred = ctf.ctf_2d(*args, **MICROSCOPE, layout="centred")
     np.testing.assert_array_equal(np.fft.fftshift(whole), centred)
     # at the Nyquist column or row +k and -k are one element, and only one of the two signs is stored
-    np.testing.assert_allclose(whole[: (shape[0] + 1) // 2, : (shape[1] + 1) // 2],
-                               half[: (shape[0] + 1) // 2, : (shape[1] + 1) // 2], atol=1e-6)
+    np.testing.assert_allclose(
+        whole[: (shape[0] + 1) // 2, : (shape[1] + 1) // 2],
+        half[: (shape[0] + 1) // 2, : (shape[1] + 1) // 2],
+        atol=1e-6,
+    )
     assert half.dtype == np.float32 and half.shape == (shape[0], shape[1] // 2 + 1)
 
 
@@ -73,8 +76,9 @@ def test_transposing_the_image_mirrors_the_angle():
 
 def test_a_phase_shift_of_180_changes_the_sign():
     args = ((32, 32), 1.0, 15000, 15000, 0)
-    np.testing.assert_allclose(ctf.ctf_2d(*args, **MICROSCOPE), -ctf.ctf_2d(*args, **MICROSCOPE, phase_shift=180),
-                               atol=1e-5)
+    np.testing.assert_allclose(
+        ctf.ctf_2d(*args, **MICROSCOPE), -ctf.ctf_2d(*args, **MICROSCOPE, phase_shift=180), atol=1e-5
+    )
 
 
 @given(st.floats(-40000, 40000), st.floats(0.1, 5000), st.floats(-89.9, 90))

@@ -1,0 +1,150 @@
+"""The part of a power spectrum in which rings are looked for, freed of its background.
+
+Small arrays on the host: whatever made the spectrum, numpy fits it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowidgets.kernels import ctf, spectrum
+from cryowidgets.kernels.xp import asnumpy
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ThonRings:
+    """Flattened spectrum: one entry for each element of the half plane within the resolution range.
+
+    Attributes
+    ----------
+    y : array
+        Power relative to the smooth background, minus one: rings about zero.
+    weight : array
+        0 for what is not to be trusted; relative to the noise of `y` otherwise.
+    k2, cos2, sin2 : array
+        Squared spatial frequency in 1/Å², cosine and sine of twice the azimuth.
+    radius : array of int
+        Ring of each element, in elements.
+    background : array
+        Smooth background of the power, by ring, from ring 0 on.
+    extent : float
+        Side of a tile in Å.
+    voltage, cs, amplitude_contrast : float
+        kV, mm, fraction.
+    """
+
+    y: Array
+    weight: Array
+    k2: Array
+    cos2: Array
+    sin2: Array
+    radius: NDArray[np.int64]
+    background: Array
+    extent: float
+    voltage: float
+    cs: float
+    amplitude_contrast: float
+
+    @property
+    def radii(self) -> int:
+        """Number of radii."""
+        return int(self.radius.max() - self.radius.min()) + 1 if len(self.radius) else 0
+
+    @property
+    def slope(self) -> Array:
+        """Change of the phase with defocus, rad/Å."""
+        return math.pi * ctf.wavelength(self.voltage) * self.k2
+
+    def phase(self, d: float, a: float, b: float, phase_shift: float) -> Array:
+        """Phase of the transfer function at each element, rad."""
+        defocus = d + a * self.cos2 + b * self.sin2
+        return ctf.chi(self.k2, defocus, self.voltage, self.cs, self.amplitude_contrast, phase_shift)
+
+    def lag(self, d: float) -> tuple[Array, Array]:
+        """Local frequency along x and y of the rings of defocus `d`, for `spectrum.attenuation`."""
+        lag = self.lag_at(self.k2, d)
+        return lag * np.sqrt(0.5 * (1 + self.cos2)), lag * np.sqrt(np.maximum(0.5 * (1 - self.cos2), 0))
+
+    def lag_at(self, k2: Array, d: NDArray[Any] | float) -> Array:
+        """The same along the radius, for any squared frequency and defocus."""
+        lam = ctf.wavelength(self.voltage)
+        return np.asarray(2 * lam * np.sqrt(k2) * np.abs(d - lam**2 * self.cs * 1e7 * k2) / self.extent)
+
+
+def flatten(
+    power: spectrum.Spectrum,
+    voltage: float,
+    cs: float,
+    amplitude_contrast: float,
+    resolution: tuple[float, float],
+) -> ThonRings:
+    """Cut the range of `resolution` (Å, coarse and fine) out of a spectrum and remove its background."""
+    values = asnumpy(power.power).astype(np.float64)
+    box, half = values.shape
+    k2, cos2, sin2 = ctf.polar((box, box), power.pixel_size)
+    k = np.sqrt(k2)
+    radius = np.rint(k * power.extent).astype(np.int64)
+    weight = np.ones_like(values)
+    weight[:, :2] = 0  # the cross of fixed patterns and edges
+    weight[:2, :] = weight[-1:, :] = 0
+    last = min(power.extent / max(resolution[1], 1e-6), 0.48 * box)
+    inside = (radius >= power.extent / resolution[0]) & (radius <= last) & (weight > 0)
+    y, r = values[inside], radius[inside]
+    background = _background(r, y) if len(y) else np.empty(0)
+    return ThonRings(
+        y=y / background[r] - 1,
+        weight=weight[inside],
+        k2=k2[inside],
+        cos2=cos2[inside],
+        sin2=sin2[inside],
+        radius=r,
+        background=background,
+        extent=power.extent,
+        voltage=voltage,
+        cs=cs,
+        amplitude_contrast=amplitude_contrast,
+    )
+
+
+def coarse(rings: ThonRings, sectors: int) -> ThonRings:
+    """The same rings with the elements of a ring and an azimuth sector averaged into one: quick, a little blurred."""
+    sector = sector_of(rings, sectors)
+    cell = np.unique(sector * (int(rings.radius.max()) + 1) + rings.radius, return_inverse=True)[1]
+    weight = np.bincount(cell, rings.weight).astype(np.float64)
+
+    def mean(values: NDArray[Any]) -> Array:
+        return np.asarray(np.bincount(cell, rings.weight * values) / np.maximum(weight, 1e-12), dtype=np.float64)
+
+    return replace(
+        rings,
+        y=mean(rings.y),
+        weight=weight,
+        k2=mean(rings.k2),
+        cos2=mean(rings.cos2),
+        sin2=mean(rings.sin2),
+        radius=np.rint(mean(rings.radius)).astype(np.int64),
+    )
+
+
+def sector_of(rings: ThonRings, sectors: int) -> NDArray[np.int64]:
+    """Number of the azimuth sector of each element; sector 0 begins at the x axis, the last ends there."""
+    azimuth = 0.5 * np.arctan2(rings.sin2, rings.cos2)
+    return np.floor(azimuth * (sectors / math.pi)).astype(np.int64) % sectors
+
+
+def _background(radius: NDArray[np.int64], values: Array, degree: int = 6) -> Array:
+    """Polynomial through the logarithm of the mean power of each ring; NaN before the first ring."""
+    count = np.bincount(radius)
+    mean = np.bincount(radius, values)[count > 0] / count[count > 0]
+    ring = np.flatnonzero(count)
+    fit = np.polynomial.Polynomial.fit(ring, np.log(mean), degree, w=np.sqrt(count[count > 0]))
+    background = np.full(len(count), np.nan)
+    background[ring[0] :] = np.exp(fit(np.arange(ring[0], len(count))))
+    return background
