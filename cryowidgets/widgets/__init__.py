@@ -1,0 +1,50 @@
+"""What people see of a session, in notebooks and on pages: everything here is an ipywidget.
+
+Each name is imported when it is first asked for: a server that only adds a route needs none of the drawing libraries.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryowidgets.widgets.dashboard import session
+    from cryowidgets.widgets.engine_widget import EngineWidget
+    from cryowidgets.widgets.form import ParameterForm
+    from cryowidgets.widgets.kiosk import serve, start
+    from cryowidgets.widgets.live_plot import LivePlot
+    from cryowidgets.widgets.live_table import LiveTable
+    from cryowidgets.widgets.protocol_widget import ProtocolWidget
+
+_DOOR = {
+    "EngineWidget": "engine_widget",
+    "LivePlot": "live_plot",
+    "LiveTable": "live_table",
+    "ParameterForm": "form",
+    "ProtocolWidget": "protocol_widget",
+    "serve": "kiosk",
+    "session": "dashboard",
+    "start": "kiosk",
+}
+__all__ = [
+    "EngineWidget",
+    "LivePlot",
+    "LiveTable",
+    "ParameterForm",
+    "ProtocolWidget",
+    "serve",
+    "session",
+    "start",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOOR:
+        raise AttributeError(f"cryowidgets.widgets has no {name!r}; it has {', '.join(__all__)}.")
+    value = globals()[name] = getattr(import_module(f"cryowidgets.widgets.{_DOOR[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

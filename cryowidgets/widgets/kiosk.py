@@ -1,0 +1,197 @@
+"""Serve the page of a session: for the person who controls it, or as a kiosk that only shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from cryowidgets import share
+from cryowidgets.errors import CryowidgetsError, ParameterError, ProjectError
+from cryowidgets.store.database import NAME
+
+SHARE = Path(__file__).parent / "share"
+
+
+class Page:
+    """A page that is being served, by a process of its own. A context manager; `stop` ends it.
+
+    Attributes
+    ----------
+    url : str
+        The address, with its token. Whoever has it may see the page.
+    process : subprocess.Popen
+        The server.
+    """
+
+    def __init__(self, process: subprocess.Popen, folder: Path, address: str, token: str) -> None:
+        self.process, self.address, self.token = process, address, token
+        self._folder = folder
+
+    @property
+    def url(self) -> str:
+        return f"{self.address}?token={self.token}"
+
+    @property
+    def log(self) -> str:
+        """What the server had to say so far."""
+        return (self._folder / "log").read_text(errors="replace")
+
+    def wait(self) -> int:
+        """Wait for the server to end; its exit code."""
+        return self.process.wait()
+
+    def stop(self) -> None:
+        """End the server and the kernels of its viewers."""
+        if self.process.poll() is None and self.process.stdin:
+            self.process.stdin.close()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Page:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(
+    project: Path | str,
+    port: int = 0,
+    kiosk: bool = False,
+    token: str | None = None,
+    *,
+    theme: str = "",
+    base_url: str = "/",
+    pool: int = 1,
+    orphan_timeout: float = 60.0,
+) -> Page:
+    """Begin to serve the page of a project on this host's loopback, and return once it answers.
+
+    Other hosts reach it through a tunnel or a proxy, which brings encryption; the page itself is plain HTTP.
+
+    Parameters
+    ----------
+    project : Path or str
+        The project folder.
+    port : int
+        0 takes a free one.
+    kiosk : bool
+        Only show: no controls, and a dark theme unless told otherwise.
+    token : str, optional
+        What a viewer has to know; a new one is made where None. At least 16 characters.
+    theme : {"", "light", "dark"}
+    base_url : str
+        Where a proxy puts the page, with a slash at both ends.
+    pool : int
+        Kernels kept ready, each about 80 MB: with one, a page opens about 2 s faster.
+    orphan_timeout : float
+        Seconds after which the kernel of a page that is gone ends.
+
+    Raises
+    ------
+    ProjectError
+        The folder is no project.
+    CryowidgetsError
+        The server does not start; the message has its last words.
+    """
+    folder = Path(project).absolute()
+    if not (folder / NAME).is_file():
+        raise ProjectError(f"{folder} is not a project: it has no {NAME}. Make one with 'cryowidgets new {folder} …'.")
+    if token is not None and len(token) < 16:
+        raise ParameterError(f"A token of {len(token)} characters can be guessed: give 16 or more, or none.")
+    token = token or secrets.token_urlsafe(24)
+    private = Path(tempfile.mkdtemp(prefix="cryowidgets-"))  # readable for this user alone
+    settings = {
+        "notebook": str(share.find("voila_apps/session.ipynb")),
+        "title": folder.name,
+        "ip": "127.0.0.1",
+        "port": port,
+        "base_url": base_url,
+        "token": token,
+        "theme": theme or ("dark" if kiosk else "light"),
+        "pool": pool,
+        "orphan_timeout": orphan_timeout,
+    }
+    (private / "settings.json").write_text(json.dumps(settings))
+    with open(private / "log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cryowidgets.widgets.viewers", str(private)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=private,
+            env=_environment(private, folder, kiosk),
+            start_new_session=True,  # Ctrl-C reaches us alone, and we end the server in good order
+        )
+    return Page(process, private, _address(process, private), token)
+
+
+def serve(
+    project: Path | str,
+    port: int = 0,
+    kiosk: bool = False,
+    token: str | None = None,
+    open_browser: bool = False,
+    **options: Any,
+) -> int:
+    """Serve the page of a project until interrupted; see `start` for the parameters.
+
+    Prints the address; `open_browser` opens it as well. Returns the exit code, 0 unless the server failed.
+    """
+    with start(project, port, kiosk, token, **options) as page:
+        print(f"{'Kiosk' if kiosk else 'Session'} {Path(project).name}: {page.url}", flush=True)
+        if open_browser:
+            webbrowser.open(page.url)
+        old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
+            code = page.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            signal.signal(signal.SIGTERM, old)
+        print(page.log[-2000:], file=sys.stderr)
+        return code or 1
+
+
+def _environment(private: Path, project: Path, kiosk: bool) -> dict[str, str]:
+    """Ours, less what a user's own Jupyter has set: a kiosk looks and behaves the same for everyone."""
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "VOILA", "IPYTHON", "JPY_"))}
+    return {
+        **keep,
+        "JUPYTER_PATH": str(SHARE),
+        "JUPYTER_CONFIG_DIR": str(private / "config"),
+        "JUPYTER_DATA_DIR": str(private / "data"),
+        "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
+        "IPYTHONDIR": str(private / "ipython"),
+        "OPENBLAS_NUM_THREADS": "1",  # a viewer computes nothing, and threads cost memory
+        "CRYOWIDGETS_PROJECT": str(project),
+        "CRYOWIDGETS_CONTROL": "" if kiosk else "1",
+        "CRYOWIDGETS_DRAWINGS": str(private / "drawings.json"),
+    }
+
+
+def _address(process: subprocess.Popen, private: Path) -> str:
+    until = time.monotonic() + 120
+    while time.monotonic() < until and process.poll() is None:
+        if (private / "address").exists():
+            return (private / "address").read_text()
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    words = (private / "log").read_text(errors="replace")
+    shutil.rmtree(private, ignore_errors=True)
+    raise CryowidgetsError(f"The page server did not start. Its last words:\n{words[-2000:]}")

@@ -1,0 +1,151 @@
+"""One item, to be looked at closely: a micrograph with its trajectory, a spectrum with its fit, numbers, troubles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import ipywidgets as W
+import numpy as np
+
+from cryowidgets.model import Ctf, Item, Micrograph
+from cryowidgets.store.queries import ExposureRow, TaskRow
+from cryowidgets.widgets import figures, texts
+
+LARGEST = 4_000_000
+"""Bytes of a picture that are still sent to a page."""
+
+
+class Picture(W.Box):
+    """A picture from a file, or a word in its place."""
+
+    def __init__(self, title: str, nothing: str) -> None:
+        self._nothing = nothing
+        self._title = W.HTML(f"<div class='cw-title'>{texts.safe(title)}</div>")
+        self._image = W.Image(format="jpeg")
+        self._word = W.HTML(_word(nothing))
+        self._shown = ""
+        super().__init__([self._title, self._image, self._word])
+        self.add_class("cw-picture")
+        self.show("")
+
+    def show(self, path: str) -> None:
+        """Show the file; nothing where it is empty or cannot be read."""
+        if path == self._shown and path:
+            return
+        self._shown = path
+        content, word = b"", self._nothing
+        if path:
+            try:
+                content = Path(path).read_bytes() if Path(path).stat().st_size < LARGEST else b""
+            except OSError as error:
+                word = f"{Path(path).name}: {error.strerror}"
+        self._image.value = content
+        self._image.layout.display = "" if content else "none"
+        self._word.value = "" if content else _word(word)
+
+
+class MicrographPanel(W.Box):
+    """Picture and trajectory of a micrograph."""
+
+    def __init__(self) -> None:
+        self.picture = Picture("Micrograph", "no micrograph yet")
+        self.trajectory = figures.trajectory()
+        self._shown: tuple | None = None
+        super().__init__([self.picture, self.trajectory])
+        self.add_class("cw-pair")
+
+    def show(self, micrograph: Micrograph | None) -> None:
+        key = (micrograph.id, micrograph.exposure) if micrograph else None
+        if key == self._shown:
+            return
+        self._shown = key
+        self.picture.show(micrograph.thumbnail if micrograph else "")
+        shifts = micrograph.shifts if micrograph is not None and micrograph.shifts is not None else np.zeros((0, 2))
+        frames = np.arange(1, len(shifts) + 1)
+        self.trajectory.replace({"x": shifts[:, 1], "y": shifts[:, 0], "frame": frames})
+
+
+class CtfPanel(W.Box):
+    """Spectrum and one-dimensional fit of a CTF."""
+
+    def __init__(self) -> None:
+        self.picture = Picture("Power spectrum and fit", "no CTF yet")
+        self.curve = figures.spectrum_curve()
+        self._shown: tuple | None = None
+        super().__init__([self.picture, self.curve])
+        self.add_class("cw-pair")
+
+    def show(self, ctf: Ctf | None) -> None:
+        key = (ctf.id, ctf.exposure) if ctf else None
+        if key == self._shown:
+            return
+        self._shown = key
+        self.picture.show(ctf.picture if ctf else "")
+        names = ["frequency", "observed", "fitted", "agreement"]
+        self.curve.replace(dict(zip(names, _curve(ctf.curve if ctf else ""), strict=True)))
+
+
+def numbers(items: Iterable[Item]) -> str:
+    """The numbers that people ask for of some items of one exposure, as HTML."""
+    found: list[tuple[str, str]] = []
+    for item in items:
+        if isinstance(item, Micrograph):
+            found += [
+                ("drift", texts.number(item.motion_total, 1, "Å")),
+                ("early, late", f"{texts.number(item.motion_early)}, {texts.number(item.motion_late, 1, 'Å')}"),
+                ("frames", str(item.frames)),
+            ]
+        elif isinstance(item, Ctf):
+            found += [
+                ("defocus U, V", f"{texts.micrometres(item.defocus_u, 3, '')}, {texts.micrometres(item.defocus_v, 3)}"),
+                ("astigmatism", texts.nanometres(item.astigmatism) + " at " + texts.number(item.angle, 0, "") + "°"),
+                ("fit to", texts.number(item.fit_resolution, 1, "Å")),
+                ("score", texts.number(item.score, 2)),
+            ]
+            if math.isfinite(item.phase_shift) and item.phase_shift:
+                found.append(("phase shift", texts.number(item.phase_shift, 0, "°")))
+    cells = "".join(f"<div><span>{texts.safe(name)}</span><b>{texts.safe(value)}</b></div>" for name, value in found)
+    return f"<div class='cw-numbers'>{cells}</div>" if cells else ""
+
+
+def troubles(row: ExposureRow, tracebacks: bool) -> str:
+    """Why an exposure did not get on, as HTML; empty where it did. Tracebacks name paths: not for everybody's eyes."""
+    parts = []
+    if row.rejected:
+        parts.append(f"<p class='cw-rejected'>Rejected by hand: {texts.safe(row.rejected)}</p>")
+    latest: dict[str, TaskRow] = {task.step: task for task in row.tasks}
+    for task in latest.values():
+        step, why = texts.safe(task.step), texts.safe(task.error or "")
+        if task.state == "rejected":
+            parts.append(f"<p class='cw-rejected'>Rejected by {step}: {why}</p>")
+        elif task.state in ("failed", "retry"):
+            again = " (will be tried again)" if task.state == "retry" else ""
+            parts.append(f"<p class='cw-failed'>{step} failed{again}: {why}</p>")
+            if tracebacks and task.traceback:
+                parts.append(f"<details><summary>traceback</summary><pre>{texts.safe(task.traceback)}</pre></details>")
+    for item in row.items.values():
+        if isinstance(item, Ctf) and item.reason:
+            parts.append(f"<p class='cw-rejected'>No CTF: {texts.safe(item.reason)}</p>")
+    return "".join(parts)
+
+
+def _curve(path: str) -> np.ndarray:
+    if path:
+        try:
+            curve = np.load(path, allow_pickle=False)
+        except (OSError, ValueError):
+            curve = None
+        if curve is not None and curve.ndim == 2 and len(curve) == 4:
+            return curve
+    return np.zeros((4, 0))
+
+
+def _word(word: str) -> str:
+    return f"<div class='cw-nothing'>{texts.safe(word)}</div>"
+
+
+def sentence(text: str) -> W.HTML:
+    """A sentence in place of a view that cannot be shown."""
+    return W.HTML(f"<p style='font: 16px/1.5 system-ui; margin: 2em'>{texts.safe(text)}</p>")

@@ -1,0 +1,104 @@
+"""A step of a workflow as a widget: its parameters, how it gets on, what it said, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets as W
+
+from cryowidgets.engine import inbox
+from cryowidgets.errors import CryowidgetsError
+from cryowidgets.protocols import registry
+from cryowidgets.store.queries import Reader
+from cryowidgets.widgets import header, texts, views
+from cryowidgets.widgets.form import ParameterForm
+from cryowidgets.widgets.log import Log
+from cryowidgets.widgets.window import Window, box, put
+
+
+class ProtocolWidget(Window):
+    """Form, live state and counts, log and results of a step; works alone in a cell.
+
+    Parameters
+    ----------
+    step : Step
+        ``project.steps["align"]``; any object with `name` and `project.folder` does.
+    """
+
+    def __init__(self, step: Any) -> None:
+        self.name = step.name
+        with Reader(step.project.folder) as reader:
+            row = reader.steps()[step.name]
+        self.results = views.view(row, self.wake)
+        self.parameters = StepParameters(step.project.folder, row.name, row.protocol, row.params)
+        self.events = Log(step=row.name)
+        self._state = W.HTML()
+        tabs = W.Tab([self.results, self.parameters, self.events], titles=("Results", "Parameters", "Log"))
+        super().__init__(step.project.folder, [self._state, tabs], "cw-protocol")
+
+    def refresh(self, reader: Reader) -> None:
+        rows = reader.steps()
+        put(self._state, header.steps({self.name: rows[self.name]}, reader.tally()))
+        self.results.refresh(reader)
+        self.parameters.refresh(reader)
+        self.events.refresh(reader)
+
+
+class StepParameters(W.VBox):
+    """The parameters of a step, and the two ways to change them: for what comes, or for everything.
+
+    Other people's changes appear as long as nothing was entered here.
+    """
+
+    def __init__(self, folder: Any, name: str, protocol: str, values: Mapping[str, Any]) -> None:
+        self._folder, self._name = folder, name
+        self.form = ParameterForm(registry.get(protocol)(**values))
+        self._stored = dict(self.form.protocol.values())
+        self._new = W.Button(description="For new movies only", button_style="primary")
+        tooltip = "Also what was done before, and all that came of it"
+        self._redo = W.Button(description="Redo everything", tooltip=tooltip)
+        self._undo = W.Button(description="Discard changes")
+        self._said = W.HTML()
+        self._new.on_click(lambda _: self._order(redo=False))
+        self._redo.on_click(lambda _: self._order(redo=True))
+        self._undo.on_click(lambda _: self._put(self._stored))
+        self.form.on_change(self._compare)
+        super().__init__([self.form, box([self._new, self._redo, self._undo], "cw-buttons"), self._said])
+        self._compare()
+
+    def changes(self) -> dict[str, Any]:
+        """What was entered and is not yet sent."""
+        return {k: v for k, v in self.form.protocol.values().items() if v != self._stored[k]}
+
+    def refresh(self, reader: Reader) -> None:
+        stored = type(self.form.protocol)(**reader.steps()[self._name].params).values()
+        if stored != self._stored:
+            entered = self.changes()
+            self._stored = stored
+            self._put({k: v for k, v in stored.items() if k not in entered})
+            put(self._said, "" if entered else "<span class='cw-soft'>the engine works with these now</span>")
+        self._compare()
+
+    def _put(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self.form.protocol, name, value)
+        self._compare()
+
+    def _compare(self) -> None:
+        changes = self.changes()
+        for button in (self._new, self._redo, self._undo):
+            button.disabled = not changes
+        if changes:
+            words = ", ".join(f"{texts.safe(k)} = {texts.safe(v)}" for k, v in changes.items())
+            put(self._said, f"<span class='cw-soft'>changed: {words}</span>")
+
+    def _order(self, redo: bool) -> None:
+        try:
+            inbox.send(self._folder, "set", step=self._name, values=self.changes(), redo=redo)
+        except CryowidgetsError as error:
+            put(self._said, f"<span class='cw-failed'>{texts.safe(error)}</span>")
+            return
+        put(self._said, "<span class='cw-soft'>sent to the engine</span>")
+        for button in (self._new, self._redo):
+            button.disabled = True

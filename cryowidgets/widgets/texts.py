@@ -1,0 +1,72 @@
+"""Numbers, times and names as people read them: defocus in µm, local time, words instead of codes."""
+
+from __future__ import annotations
+
+import html
+import math
+import time
+from collections.abc import Iterable
+
+import numpy as np
+
+NONE = "–"
+"""What stands where there is no value."""
+
+
+def number(value: float | None, digits: int = 1, unit: str = "", scale: float = 1.0) -> str:
+    """A measured value with its unit, a dash where it could not be measured."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    return f"{value * scale:.{digits}f}" + (f" {unit}" if unit else "")
+
+
+def micrometres(value: float | None, digits: int = 2, unit: str = "µm") -> str:
+    """A length in Å as µm."""
+    return number(value, digits, unit, 1e-4)
+
+
+def nanometres(value: float | None, digits: int = 0, unit: str = "nm") -> str:
+    """A length in Å as nm."""
+    return number(value, digits, unit, 0.1)
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in its two largest units: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 d 3 h``."""
+    if seconds is None or not math.isfinite(seconds):
+        return NONE
+    whole = max(0, round(seconds))
+    units = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
+    for (name, length), (below, below_length) in zip(units, units[1:], strict=False):
+        if whole >= length:
+            rest = whole % length // below_length
+            return f"{whole // length} {name}" + (f" {rest} {below}" if rest else "")
+    return f"{whole} s"
+
+
+def clock(seconds: float | None, date: bool = False) -> str:
+    """A time in UTC seconds by the clock of this host."""
+    if seconds is None or not math.isfinite(seconds):
+        return NONE
+    return time.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S", time.localtime(seconds))
+
+
+def zone() -> str:
+    """Name of this host's time zone."""
+    return time.strftime("%Z") or "UTC"
+
+
+def plot_times(seconds: Iterable[float]) -> np.ndarray:
+    """UTC seconds as a Bokeh time axis wants them to show the clock of this host: milliseconds."""
+    values = np.asarray(list(seconds) if not isinstance(seconds, np.ndarray) else seconds, dtype=np.float64)
+    offsets = [time.localtime(t).tm_gmtoff if math.isfinite(t) else 0 for t in values]
+    return (values + np.asarray(offsets, dtype=np.float64)) * 1e3
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 movie``, ``2 movies``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u202f")
+
+
+def safe(text: object) -> str:
+    """For HTML: names of files and messages of errors are other people's words."""
+    return html.escape(str(text))

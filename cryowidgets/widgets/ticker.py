@@ -1,0 +1,167 @@
+"""One ticker for each project in a kernel: asks the ledger what is new and lets the views refresh.
+
+It runs on the kernel's event loop and only while somebody looks: kernels kept ready for a page, dashboards of cells
+that were run again, and hidden tabs cost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from cryowidgets.errors import CryowidgetsError
+from cryowidgets.store.queries import Reader
+from cryowidgets.widgets.pulse import Pulse
+
+log = logging.getLogger(__name__)
+
+PERIOD = 0.5
+"""Seconds between two questions whether anything was written."""
+SLOW = 5.0
+"""Seconds after which views refresh though nothing was written: an engine dies without writing."""
+AWAY = 30.0
+"""Seconds after the last sign of its pages at which a view counts as looked at by nobody."""
+
+_tickers: dict[Path, Ticker] = {}
+
+
+class View(Protocol):
+    """What a ticker refreshes."""
+
+    pulse: Pulse
+
+    def refresh(self, reader: Reader) -> None:
+        """Show what is new. A new `Reader` object means that all that was read before may no longer hold."""
+
+
+def ticker(project: Path | str) -> Ticker:
+    """The kernel's ticker of a project folder."""
+    folder = Path(project).absolute()
+    if folder not in _tickers:
+        _tickers[folder] = Ticker(folder)
+    return _tickers[folder]
+
+
+class Ticker:
+    """See the module's text. `add` a view; call `wake` with it when its page has said something."""
+
+    def __init__(self, folder: Path, period: float = PERIOD) -> None:
+        self.folder = folder
+        self.period = period
+        self._views: dict[int, _Looked] = {}
+        self._reader: Reader | None = None
+        self._inode = -1
+        self._generation = 0
+        self._slow = 0.0
+        self._task: asyncio.Task | None = None
+        self._awake = asyncio.Event()
+
+    def add(self, view: View) -> Callable[[], None]:
+        """Take a view on; what is returned is to be called at each sign that somebody looks at it."""
+        self._views[id(view)] = _Looked(view)
+        return lambda: self.wake(view)
+
+    def remove(self, view: View) -> None:
+        self._views.pop(id(view), None)
+
+    def wake(self, view: View) -> None:
+        """Somebody looks at this view, or has clicked on it: refresh it at once. Safe from any thread."""
+        looked = self._views.get(id(view))
+        if looked is None:
+            return
+        looked.until = time.monotonic() + AWAY
+        looked.generation = -1
+        loop = _loop()
+        if loop is None:
+            return  # a script: whoever wants to see something calls `refresh`
+        if threading.current_thread() is threading.main_thread():
+            self._start(loop)
+        else:
+            loop.call_soon_threadsafe(self._start, loop)
+
+    def tick(self) -> None:
+        """Refresh the views that are looked at and have not seen the newest."""
+        try:
+            reader = self._open()
+            now = time.monotonic()
+            if reader.changed() or now > self._slow:
+                self._generation += 1
+                self._slow = now + SLOW
+        except (CryowidgetsError, sqlite3.Error, OSError) as error:
+            self._reader = None
+            self._trouble(f"The project cannot be read: {error}")
+            return
+        for looked in list(self._views.values()):
+            if looked.generation == self._generation or looked.until < now:
+                continue
+            looked.generation = self._generation
+            try:
+                looked.view.refresh(reader)
+                trouble = ""
+            except Exception as error:  # a fault in one view must not stop the others
+                log.exception("a view cannot be refreshed")
+                trouble = f"Part of this page is not up to date: {type(error).__name__}: {error}"
+            _set_trouble(looked.view.pulse, trouble)
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._task is None or self._task.done():
+            self._awake = asyncio.Event()
+            self._task = loop.create_task(self._run(), name=f"cryowidgets ticker of {self.folder}")
+        self._awake.set()
+
+    async def _run(self) -> None:
+        while any(looked.until > time.monotonic() for looked in self._views.values()):
+            self._awake.clear()
+            self.tick()
+            try:
+                await asyncio.wait_for(self._awake.wait(), self.period)
+            except TimeoutError:
+                pass
+
+    def _open(self) -> Reader:
+        """The reader; a new one where the project's file is another than before."""
+        inode = os.stat(self.folder / "project.sqlite").st_ino if (self.folder / "project.sqlite").exists() else -1
+        if self._reader is None or inode != self._inode:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = None
+            self._reader, self._inode = Reader(self.folder), inode
+        return self._reader
+
+    def _trouble(self, sentence: str) -> None:
+        for looked in self._views.values():
+            _set_trouble(looked.view.pulse, sentence)
+            looked.generation = -1
+
+
+class _Looked:
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.until = 0.0
+        self.generation = -1
+
+
+def _set_trouble(pulse: Pulse, sentence: str) -> None:
+    if pulse.trouble != sentence:
+        pulse.trouble = sentence
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    """The kernel's own loop, also when a message has come in through another thread."""
+    try:
+        from IPython import get_ipython
+
+        return get_ipython().kernel.io_loop.asyncio_loop
+    except AttributeError:
+        pass
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

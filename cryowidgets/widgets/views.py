@@ -1,0 +1,144 @@
+"""What a step's results look like: a view by the name of its protocol, a table for all others.
+
+A plug-in brings its own view as it brings its protocol, by one line in the entry point group ``cryowidgets.views``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+import ipywidgets as W
+
+from cryowidgets.model import Ctf, Item, Micrograph
+from cryowidgets.store.database import Step
+from cryowidgets.store.queries import Reader
+from cryowidgets.widgets import figures, panels, texts
+from cryowidgets.widgets.feed import StepRows
+from cryowidgets.widgets.live_table import Column, LiveTable, Row
+from cryowidgets.widgets.window import box, put
+
+GROUP = "cryowidgets.views"
+
+
+class ResultView(W.Box):
+    """Base of all views of a step's results.
+
+    Parameters
+    ----------
+    step : Step
+        As the ledger has it.
+    wake : callable
+        To be called when something was clicked, so that `refresh` is called soon.
+    """
+
+    def __init__(self, step: Step, wake: Callable[[], None], parts: list[W.Widget]) -> None:
+        self.step, self._wake = step, wake
+        super().__init__(parts)
+        self.add_class("cw-results")
+
+    def refresh(self, reader: Reader) -> None:
+        """Show what is new."""
+        raise NotImplementedError
+
+
+class PlotsAndItem(ResultView):
+    """Live plots of all results, and one result closely: the newest, or the one that was clicked."""
+
+    plots: tuple[Callable[[], Any], ...] = ()
+    panel: Callable[[], Any]
+    kind: type[Item]
+
+    def __init__(self, step: Step, wake: Callable[[], None]) -> None:
+        plots = [make() for make in type(self).plots]
+        self.item = type(self).panel()
+        self._numbers = W.HTML()
+        self._rows = StepRows(step.name, plots)
+        self._chosen: int | None = None
+        for plot in plots:
+            plot.on_tap(self._choose)
+        super().__init__(step, wake, [box(plots, "cw-plots"), box([self.item, self._numbers], "cw-item")])
+
+    def refresh(self, reader: Reader) -> None:
+        self._rows.refresh(reader)
+        shown = self._chosen if self._chosen is not None else self._rows.newest
+        for plot in self._rows.plots:
+            plot.select(shown)
+        item = reader.exposure(shown).items.get(self.step.name) if shown is not None else None
+        self.item.show(item)
+        name = f"<div class='cw-title'>{texts.safe(item.name)}</div>" if item else ""
+        put(self._numbers, name + panels.numbers([item]) if item else "")
+
+    def _choose(self, exposure: int) -> None:
+        self._chosen = None if exposure == self._chosen else exposure
+        self._wake()
+
+
+class AlignMovieView(PlotsAndItem):
+    """Drift of all micrographs; picture and trajectory of one."""
+
+    plots = (figures.drift,)
+    panel = panels.MicrographPanel
+    kind = Micrograph
+
+
+class EstimateCtfView(PlotsAndItem):
+    """Defocus and fit resolution of all CTFs; spectrum and fit of one."""
+
+    plots = (figures.defocus, figures.resolution)
+    panel = panels.CtfPanel
+    kind = Ctf
+
+
+class TableView(ResultView):
+    """The columns of any kind as a table, the newest results first."""
+
+    keep = 1000
+
+    def __init__(self, step: Step, wake: Callable[[], None]) -> None:
+        self._reader: Reader | None = None
+        self._table: LiveTable | None = None
+        super().__init__(step, wake, [])
+
+    def refresh(self, reader: Reader) -> None:
+        rows = reader.rows(self.step.name, limit=self.keep)
+        names = [n for n in rows if n not in ("id", "exposure", "time")]
+        if self._table is None:
+            columns = [_column(name, rows[name]) for name in names]
+            self._table = LiveTable(columns, lambda first, count: (0, []), self._wake, "no results yet")
+            self.children = [self._table]
+        made = [
+            Row(int(id), "done", [_text(name, rows[name][i]) for name in names]) for i, id in enumerate(rows["id"])
+        ][::-1]
+        self._table.fetch = lambda first, count: (len(made), made[first : first + count])
+        self._table.refresh()
+
+
+VIEWS: dict[str, type[ResultView]] = {"AlignMovie": AlignMovieView, "EstimateCtf": EstimateCtfView}
+"""Our views by the name of their protocol."""
+
+
+def view(step: Step, wake: Callable[[], None]) -> ResultView:
+    """The view of a step's results."""
+    for point in entry_points(group=GROUP):
+        if point.name == step.protocol:
+            return point.load()(step, wake)
+    return VIEWS.get(step.protocol, TableView)(step, wake)
+
+
+def _column(name: str, values: Any) -> Column:
+    number = not isinstance(values, list)
+    return Column(name.replace("_", " "), align="right" if number else "left", width="minmax(70px, 1fr)")
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "acquired":
+        return texts.clock(float(value), date=True)
+    if isinstance(value, str):
+        return value
+    value = float(value)
+    if not math.isfinite(value):
+        return texts.NONE
+    return f"{value:.0f}" if value == int(value) else f"{value:.4g}"
