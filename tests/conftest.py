@@ -26,9 +26,12 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
     """A headless Chromium, driven by playwright; close the contexts that you open.
+
+    One for each module and no longer: while playwright is open, its event loop runs in this thread, and no test of
+    another module could have one of its own.
 
     It reaches the loopback alone: any other address is refused at once instead of hanging on a name server.
     """
