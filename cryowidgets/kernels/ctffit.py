@@ -25,7 +25,7 @@ NAN = float("nan")
 
 SMALLEST = 128
 """Side in px below which a micrograph has no spectrum to speak of."""
-FEWEST_RADII = 40
+FEWEST_RADII = 30
 """Elements along the radius below which rings and background cannot be told apart."""
 LEAST_HEIGHT = 6.0
 """Standard deviations by which rings must stand out: the best defocus of pure noise reaches 3 to 5."""

@@ -198,11 +198,11 @@ def test_nothing_is_found_where_nothing_is(what, seed):
         (np.full((512, 512), 7.0, np.float32), "empty"),
         (np.zeros((90, 512), np.float32), "512 × 90 px"),
         (np.where(np.eye(512) > 0, np.nan, 1).astype(np.float32), "not numbers"),
-        (np.random.default_rng(0).standard_normal((140, 140)).astype(np.float32), "elements between 30 and 4 Å"),
+        (np.random.default_rng(0).standard_normal((128, 128)).astype(np.float32), "25 elements between 30 and 4 Å"),
     ],
 )
 def test_what_cannot_be_fitted_is_said_in_words(image, words):
-    assert words in estimate(image, 1.2, **OPTICS)[0].reason
+    assert words in estimate(image, 0.9, **OPTICS)[0].reason
 
 
 def test_defocus_outside_the_range_is_not_reported_at_its_limit():

@@ -1,0 +1,143 @@
+"""EstimateCtf on real files: what it writes, what it answers, what it refuses."""
+
+import mrcfile
+import numpy as np
+import pytest
+from PIL import Image
+
+from cryowidgets.errors import InputError, ParameterError
+from cryowidgets.io import mrc
+from cryowidgets.kernels import fourier
+from cryowidgets.model import Ctf, Micrograph
+from cryowidgets.protocols import registry
+from cryowidgets.protocols.estimate_ctf import EstimateCtf
+from cryowidgets.protocols.out import Out
+from cryowidgets.sim.movie import Recipe, simulate
+
+RECIPE = Recipe(shape=(1024, 1024), frames=10, dose_per_frame=3.0, astigmatism=(300, 1200))
+
+
+def aligned(movie):
+    """Sum of the frames by their true shifts, so that nothing but the CTF is on trial here."""
+    total = 0
+    dull = (movie.gain * movie.frames.sum(0)) == 0
+    for frame, shift in zip(movie.frames, movie.truth.shifts, strict=True):
+        image = frame * movie.gain
+        image[dull] = image.mean()
+        y, x = fourier.shift_phase(image.shape, tuple(-shift))
+        total = total + fourier.rfft2(image.astype(np.float32)) * y * x
+    return fourier.irfft2(total, RECIPE.shape).astype(np.float16)
+
+
+def micrograph(path, image, optics=RECIPE.optics):
+    mrc.write(path, image, RECIPE.pixel_size)
+    return Micrograph(
+        name=path.stem,
+        path=str(path),
+        optics=optics,
+        pixel_size=RECIPE.pixel_size,
+        height=image.shape[0],
+        width=image.shape[1],
+    )
+
+
+@pytest.fixture(scope="module")
+def movie():
+    return simulate(RECIPE, 11)
+
+
+@pytest.fixture(scope="module")
+def done(movie, tmp_path_factory):
+    project = tmp_path_factory.mktemp("project")
+    out = Out(project, "steps/ctf", "m001")
+    (project / "steps" / "ctf").mkdir(parents=True)
+    ctf = EstimateCtf().process(micrograph(project / "m001.mrc", aligned(movie)), out)
+    out.commit()
+    return project, ctf
+
+
+def test_a_simulated_movie_gives_its_defocus(movie, done):
+    _, ctf = done
+    truth = movie.truth
+    assert isinstance(ctf, Ctf) and ctf.reason == ""
+    assert ctf.defocus_u == pytest.approx(truth.defocus_u, abs=150)
+    assert ctf.defocus_v == pytest.approx(truth.defocus_v, abs=150)
+    assert ctf.astigmatism == pytest.approx(ctf.defocus_u - ctf.defocus_v)
+    assert abs((ctf.angle - truth.angle + 90) % 180 - 90) < 6
+    assert ctf.phase_shift == 0
+    assert 3 < ctf.fit_resolution < 9 and 0 < ctf.defocus_error < 60
+    assert 0 < ctf.score < 1 and ctf.ice > 0
+
+
+def test_its_files_open_with_what_others_use(done):
+    project, ctf = done
+    assert ctf.spectrum == "steps/ctf/m001_ctf.mrc"
+    with mrcfile.open(project / ctf.spectrum) as file:
+        assert file.data.shape == (512, 512)
+        assert np.abs(file.data).max() <= 1
+        assert float(file.voxel_size.x) == pytest.approx(1.4, rel=0.03)
+    with Image.open(project / ctf.picture) as picture:
+        assert picture.size == (512, 512) and picture.mode == "L"
+    curve = np.load(project / ctf.curve)
+    assert curve.shape[0] == 4 and curve.dtype == np.float32 and np.isfinite(curve).all()
+    assert not list((project / "steps" / "ctf").glob(".tmp-*"))
+
+
+def test_noise_is_answered_with_a_reason_and_a_picture(tmp_path):
+    out = Out(tmp_path, "ctf", "empty")
+    noise = np.random.default_rng(0).poisson(40, (800, 800)).astype(np.float32)
+    ctf = EstimateCtf().process(micrograph(tmp_path / "empty.mrc", noise), out)
+    out.file("_ctf.mrc").stat(), out.file("_ctf.jpg").stat(), out.file("_ctf.npy").stat()
+    assert "No rings" in ctf.reason and np.isnan(ctf.defocus_u) and np.isnan(ctf.phase_shift)
+    assert ctf.picture.endswith("empty_ctf.jpg")
+
+
+def test_a_tiny_micrograph_has_no_spectrum_to_show(tmp_path):
+    out = Out(tmp_path, "ctf", "tiny")
+    ctf = EstimateCtf().process(micrograph(tmp_path / "tiny.mrc", np.ones((64, 64), np.float32)), out)
+    assert "64 × 64 px" in ctf.reason and (ctf.spectrum, ctf.picture, ctf.curve) == ("", "", "")
+
+
+def test_files_that_are_no_micrographs_are_refused(tmp_path):
+    stack = tmp_path / "stack.mrc"
+    item = micrograph(tmp_path / "one.mrc", np.ones((200, 200), np.float32))
+    mrc.write(stack, np.ones((3, 200, 200), np.float32))
+    with pytest.raises(InputError, match="3 images"):
+        EstimateCtf().process(Micrograph(**{**vars(item), "path": str(stack)}), Out(tmp_path, "ctf", "x"))
+    with pytest.raises(InputError, match="voltage"):
+        EstimateCtf().process(Micrograph(**{**vars(item), "optics": None}), Out(tmp_path, "ctf", "x"))
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"defocus_min": 20000, "defocus_max": 10000}, "defocus_min 20000 Å is not below defocus_max 10000"),
+        ({"search_phase": True, "phase_min": 90, "phase_max": 90}, "phase_shift"),
+        ({"resolution_min": 5, "resolution_max": 8}, "not coarser"),
+        ({"box": 401}, "write 402"),
+        ({"box": 64}, "from 128 to 2048"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(values, words):
+    with pytest.raises(ParameterError, match=words):
+        EstimateCtf(**values)
+
+
+def test_phase_parameters_matter_only_where_phase_is_searched():
+    parameters = EstimateCtf.parameters()
+    off, on = EstimateCtf(), EstimateCtf(search_phase=True)
+    for name in ("phase_min", "phase_max"):
+        assert parameters[name].when(on) and not parameters[name].when(off)
+    assert parameters["phase_shift"].when(off) and not parameters["phase_shift"].when(on)
+    assert EstimateCtf(phase_shift=40).limits().phase_shift == (40, 40)
+    assert on.limits().phase_shift == (0, 180) and on.limits().search_phase
+
+
+def test_every_parameter_says_what_it_means():
+    for parameter in EstimateCtf.parameters().values():
+        assert parameter.help and parameter.group
+        assert parameter.unit or isinstance(parameter.default, bool)
+
+
+def test_it_is_found_by_name():
+    assert registry.get("EstimateCtf") is EstimateCtf
