@@ -1,0 +1,202 @@
+"""The low frequencies of movie frames: all that an alignment looks at.
+
+A motion of the whole frame shows in frequencies up to some 5 Å, a small part of the transform, which is computed alone:
+along rows in full, along columns only where it is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.fft
+
+from cryowidgets.kernels.fourier import Rings
+from cryowidgets.kernels.xp import asnumpy, namespace, threads, to_device
+
+HIGHEST = 0.45
+"""cycles/px up to which frequencies are used, whatever the resolution asked for."""
+
+HIGH_PASS = 200.0
+"""Å; illumination and thickness, which vary more slowly than this, are given no weight."""
+
+_TAPER = 0.02
+
+
+@dataclass(frozen=True)
+class Band:
+    """A rectangle of low frequencies of frames of `shape` (y, x), up to `highest` cycles/px.
+
+    Elements are in the order of a half plane with its high rows left out: ky = 0, 1, …, m, -m, …, -1, kx = 0, 1, …, c.
+    """
+
+    shape: tuple[int, int]
+    highest: float
+
+    @classmethod
+    def up_to(cls, resolution: float, shape: tuple[int, int], pixel_size: float) -> Band:
+        """The band down to `resolution` Å."""
+        return cls(shape, min(pixel_size / resolution, HIGHEST))
+
+    @property
+    def m(self) -> int:
+        return int(self.highest * self.shape[0])
+
+    @property
+    def c(self) -> int:
+        return int(self.highest * self.shape[1])
+
+    @cached_property
+    def ky(self) -> np.ndarray:
+        """(2m + 1, 1), cycles/px."""
+        return (np.r_[0 : self.m + 1, -self.m : 0] / self.shape[0])[:, None]
+
+    @cached_property
+    def kx(self) -> np.ndarray:
+        """(1, c + 1), cycles/px."""
+        return (np.arange(self.c + 1) / self.shape[1])[None, :]
+
+    @cached_property
+    def ring(self) -> np.ndarray:
+        """Ring of each element; the last is for those beyond `highest`."""
+        k = np.sqrt(self.ky**2 + self.kx**2)
+        return np.minimum(np.rint(k * max(self.shape)).astype(np.int64), self.rings - 1)
+
+    @property
+    def rings(self) -> int:
+        return int(self.highest * max(self.shape)) + 2
+
+    @cached_property
+    def radius(self) -> np.ndarray:
+        """(rings,), cycles/px."""
+        return np.arange(self.rings) / max(self.shape)
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """How many elements of the whole plane each stands for, float32: 2, or 0 where it is not to be used.
+
+        Not used are the axes, on which the stripes of a detector lie, and what is beyond `highest`.
+        """
+        weight = np.full(self.ring.shape, 2, np.float32)
+        weight[0] = weight[:, 0] = 0
+        weight[self.ring == self.rings - 1] = 0
+        return weight
+
+    def averages(self, like: Any) -> Rings:
+        return Rings(self.ring, self.weight, like)
+
+    def within(self, highest: float) -> tuple[Band, np.ndarray]:
+        """A smaller band and its rows in this one; its columns are the first."""
+        small = Band(self.shape, min(highest, self.highest))
+        return small, np.r_[0 : small.m + 1, 2 * self.m + 1 - small.m : 2 * self.m + 1]
+
+    def transform(self, frame: Any) -> Any:
+        """The band of a real frame (y, x), its mean subtracted and its edges tapered: complex64, (2m + 1, c + 1).
+
+        Tapered, since what leaves the frame on one side does not come in on the other.
+        """
+        xp = namespace(frame)
+        mean = float(xp.sum(frame, dtype=xp.float64)) / (self.shape[0] * self.shape[1])
+        rows, columns = (to_device(t, frame) for t in self._taper)
+        smooth = (frame - mean) * columns
+        smooth *= rows
+        if xp is np:
+            half = scipy.fft.rfft(smooth, axis=1, workers=threads())[:, : self.c + 1]
+            whole = scipy.fft.fft(half, axis=0, workers=threads(), overwrite_x=True)
+        else:
+            whole = xp.fft.fft(xp.fft.rfft(smooth, axis=1)[:, : self.c + 1], axis=0)
+        if not self.m:
+            return whole[:1, :]
+        return xp.concat([whole[: self.m + 1, :], whole[-self.m :, :]], axis=0)
+
+    def phases(self, shift: Any, like: Any) -> tuple[Any, Any]:
+        """Factors (2m + 1, 1) and (1, c + 1), complex64, that undo a displacement (y, x) px of a frame's content."""
+        y, x = (np.exp(2j * math.pi * k * float(s)) for k, s in zip((self.ky, self.kx), shift, strict=True))
+        return to_device(y.astype(np.complex64), like), to_device(x.astype(np.complex64), like)
+
+    @cached_property
+    def _taper(self) -> tuple[np.ndarray, np.ndarray]:
+        rows, columns = (_cosine_edges(n) for n in self.shape)
+        return rows[:, None], columns[None, :]
+
+
+class Spectra:
+    """Bands of all frames, and in each ring their power, signal and noise.
+
+    Of the frames X_j it keeps ``U_j = a_j·X_j`` with the fading a_j, since the likeliest image is the sum of the
+    aligned U_j up to a factor. They are scaled to a mean power of 1.
+
+    Parameters
+    ----------
+    bands : list of arrays
+        As of `Band.transform`.
+    band : Band
+    fading : (n, rings)
+        What is left of the signal in each frame, from 1 to 0.
+    pixel_size : float
+        Å/px.
+
+    Attributes
+    ----------
+    faded : list of arrays
+    power, count, high_pass : (rings,)
+        Mean power of a frame, signal and noise; number of elements; weight that leaves out slow variations.
+    fading, fading2 : (n, rings)
+        As given, and squared.
+    """
+
+    def __init__(self, bands: list[Any], band: Band, fading: np.ndarray, pixel_size: float) -> None:
+        self.band, self.n = band, len(bands)
+        self.averages = band.averages(bands[0])
+        self.count = self.averages.weight_sum
+        xp = namespace(bands[0])
+        power = None
+        for x in bands:
+            own = xp.real(x) ** 2 + xp.imag(x) ** 2
+            power = own if power is None else power + own
+        mean = asnumpy(self.averages.mean(power)) / self.n
+        scale = 1 / max(float((mean * self.count).sum() / max(self.count.sum(), 1)), 1e-30)
+        self.power = np.maximum(mean * scale, 1e-9)
+        self.fading, self.fading2 = fading, np.square(fading)
+        self.faded = [x * self.averages.spread(a * scale**0.5) for x, a in zip(bands, fading, strict=True)]
+        k = band.radius / pixel_size
+        self.high_pass = 1 - np.exp(-np.square(k * HIGH_PASS))
+
+    def aligned(self, shifts: np.ndarray) -> tuple[list[Any], Any]:
+        """The frames with their shifts undone, and their sum."""
+        frames: list[Any] = []
+        for x, shift in zip(self.faded, shifts, strict=True):
+            y_phase, x_phase = self.band.phases(shift, x)
+            v = x * y_phase
+            v *= x_phase
+            frames.append(v)
+        total = frames[0] + frames[1]
+        for v in frames[2:]:
+            total += v
+        return frames, total
+
+    def signal_and_noise(self, total: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Power of the unfaded image and of the noise of one frame in each ring, from the sum of the aligned frames.
+
+        By expectation the sum has ``signal·(Σa²)² + noise·Σa²``, and a frame has ``signal·mean(a²) + noise``.
+        """
+        xp = namespace(total)
+        summed = asnumpy(self.averages.mean(xp.real(total) ** 2 + xp.imag(total) ** 2))
+        together = self.fading2.sum(axis=0)
+        signal = (summed - together * self.power) / np.maximum(together**2 * (1 - 1 / self.n), 1e-30)
+        kernel = np.array([0.25, 0.5, 1.0, 0.5, 0.25])
+        count = np.maximum(np.convolve(self.count, kernel, "same"), 1e-9)
+        signal = np.maximum(np.convolve(signal * self.count, kernel, "same") / count, 0)
+        noise = np.maximum(self.power - signal * together / self.n, 1e-3 * self.power)
+        return signal, noise
+
+
+def _cosine_edges(n: int) -> np.ndarray:
+    width = max(round(_TAPER * n), 1)
+    edge = 0.5 - 0.5 * np.cos(math.pi * (np.arange(width) + 0.5) / width)
+    window = np.ones(n, np.float32)
+    window[:width], window[n - width :] = edge, edge[::-1]
+    return window
