@@ -31,24 +31,26 @@ class Defects:
     ----------
     shape : (int, int)
         Of a frame.
-    index : numpy array, int64
-        Their places in the flattened frame, ascending.
-    told : int
-        How many the gain tells: where it is zero, negative or not finite.
-    found : int
-        How many more the frames tell: not finite, hot, dead, or in a hot or dead column or row.
+    told : numpy array, int64
+        Where the gain is zero, negative or not finite: places in the flattened frame, ascending.
+    found : numpy array, int64
+        What only the frames tell: not finite, hot, dead, or in a hot or dead column or row.
     suspicious : float
         Fraction of the frame that was found but not believed since it exceeds `MOST`; else 0.
     """
 
     shape: tuple[int, int]
-    index: np.ndarray
-    told: int
-    found: int
+    told: np.ndarray
+    found: np.ndarray
     suspicious: float = 0.0
 
+    @property
+    def index(self) -> np.ndarray:
+        """All places, ascending."""
+        return np.union1d(self.told, self.found)
+
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.told) + len(self.found)
 
     def mask(self) -> np.ndarray:
         """(y, x) bool on the host."""
@@ -91,16 +93,14 @@ def find_defects(total: Any, gain: Any = None) -> Defects:
         told = ~(xp.isfinite(gain) & (gain > 0))
         bad = bad | told
     level = raw if gain is None else raw * gain
-    found, n_told = asnumpy(bad), int(xp.sum(told, dtype=xp.int64))
-    if found.mean() < 0.5:
-        seen = _outliers(level, bad, raw)
+    by_gain, found = asnumpy(told), asnumpy(bad & ~told)
+    fraction = 0.0
+    if by_gain.mean() + found.mean() < 0.5:
+        seen = _outliers(level, bad, raw) & ~by_gain
         fraction = float((seen & ~found).mean())
-        if fraction > MOST:
-            index = np.flatnonzero(found)
-            return Defects(shape, index, n_told, len(index) - n_told, fraction)
-        found = found | seen
-    index = np.flatnonzero(found)
-    return Defects(shape, index, n_told, len(index) - n_told)
+        if fraction <= MOST:
+            found, fraction = found | seen, 0.0
+    return Defects(shape, np.flatnonzero(by_gain), np.flatnonzero(found), fraction)
 
 
 class Repair:
