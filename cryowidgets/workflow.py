@@ -105,7 +105,7 @@ def check(steps: Iterable[StepSpec]) -> list[str]:
         for name, kind in wanted.items():
             source = step.inputs.get(name)
             if source is None:
-                fitting = ", ".join(s for s, k in gives.items() if issubclass(k, kind)) or "none yet"
+                fitting = ", ".join(s for s, k in gives.items() if issubclass(k, kind) and s != step.name) or "none yet"
                 faults.append(
                     f"step {step.name!r} lacks its input {name!r}, a {kind.__name__}; steps that fit: {fitting}"
                 )

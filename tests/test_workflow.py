@@ -40,7 +40,7 @@ def test_all_faults_are_named_at_once(tmp_path):
         "step 'align' takes 'movie' from 'moovies', which is not a step",
         "EstimateCtf has no parameter 'bocks'",
         "step 'gate' has no input 'mic'; it has micrograph",
-        "step 'gate' lacks its input 'micrograph', a Micrograph; these fit: align",
+        "step 'gate' lacks its input 'micrograph', a Micrograph; steps that fit: align, loop",
         "step 'loop' depends on itself",
         "step 'odd name': a name is made of letters",
         "No protocol 'Nothing' is installed",
@@ -71,11 +71,11 @@ def test_what_is_not_a_workflow_is_refused_by_name(tmp_path, text):
 
 def test_a_project_is_made_of_a_template_with_values_for_any_step(tmp_path):
     p = Project.create(
-        tmp_path / "p", movies=str(tmp_path / "*.tiff"), pixel_size=0.85, settings={"maxshift": {"max_path": 30}}
+        tmp_path / "p", movies=str(tmp_path / "*.tiff"), pixel_size=0.85, settings={"maxshift": {"max_movie_shift": 30}}
     )
     assert list(p.steps) == ["movies", "align", "maxshift", "ctf"]
     assert p.steps["movies"].params["pixel_size"] == 0.85
-    assert p.steps["maxshift"].params["max_path"] == 30
+    assert p.steps["maxshift"].params["max_movie_shift"] == 30
     assert p.steps["ctf"].state == "saved"
     with p.reader() as reader:
         assert reader.steps()["ctf"].inputs == {"micrograph": "maxshift"}
@@ -101,7 +101,7 @@ def test_steps_are_added_with_links_by_name_plural_or_step(tmp_path):
     align = w.add("AlignMovie", movies=w.movies)
     w.add("EstimateCtf", name="ctf", micrograph=align)
     assert list(p.steps) == ["movies", "alignmovie", "ctf"]
-    with pytest.raises(WorkflowError, match="lacks its input 'micrograph'.*these fit: alignmovie"):
+    with pytest.raises(WorkflowError, match="lacks its input 'micrograph'.*steps that fit: alignmovie"):
         w.add("MaxShift")
     with pytest.raises(WorkflowError, match="more than once"):
         w.add("EstimateCtf", name="ctf", micrograph="alignmovie")
