@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import webbrowser
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,18 +59,17 @@ def demo(
     results are compared with what is true. FOLDER keeps the session; without it, it goes to a temporary one.
     """
     from cryowidgets.cli.progress import Progress
-    from cryowidgets.cli.report import summary
 
     folder = (folder or Path(tempfile.mkdtemp(prefix="cryowidgets-demo-"))).absolute()
     project, microscope, recorder = _begin(folder, faults, settings)
     with ExitStack() as cleanup:
-        engine = project.run(background=True, workers=workers)
-        cleanup.callback(_end, engine)
-        camera = subprocess.Popen(recorder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-        cleanup.callback(_end, camera)
-        page = _serve(project, port, browser, cleanup)
-        click.echo(f"The session is in {folder}.\n")
         try:
+            engine = project.run(background=True, workers=workers)
+            cleanup.callback(_end, engine)
+            camera = subprocess.Popen(recorder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            cleanup.callback(_end, camera)
+            page = _serve(project, port, browser, cleanup)
+            click.echo(f"The session is in {folder}.\n")
             with Progress(project.folder):
                 while camera.poll() is None and engine.poll() is None:
                     time.sleep(0.2)
@@ -79,18 +78,17 @@ def demo(
                     engine.wait(PATIENCE)
         except KeyboardInterrupt:
             click.echo("\nInterrupted.")
-            _end(camera)
-            _end(engine)
-            _report(project, microscope, summary)
+            if project.running():
+                project.send("quit")
+                project.wait(PATIENCE)
+            _report(project, microscope)
             raise click.exceptions.Exit(INTERRUPTED) from None
-        missing = _report(project, microscope, summary)
+        missing = _report(project, microscope)
         if page and keep:
             click.echo(f"\nThe page stays until Ctrl-C: {page.url}")
-            try:
+            with suppress(KeyboardInterrupt):
                 page.wait()
-            except KeyboardInterrupt:
-                pass
-    if missing or engine.returncode not in (0, ITEMS_FAILED):
+    if missing or camera.returncode or engine.returncode not in (0, ITEMS_FAILED):
         raise click.exceptions.Exit(ITEMS_FAILED)
 
 
@@ -135,8 +133,10 @@ def _serve(project: Project, port: int, browser: bool | None, cleanup: ExitStack
     return page
 
 
-def _report(project: Project, microscope: Microscope, summary: Any) -> int:
+def _report(project: Project, microscope: Microscope) -> int:
     """Print what came of it and how near it is to the truth; the number of good movies that are missing."""
+    from cryowidgets.cli.report import summary
+
     with project.reader() as reader:
         click.echo("\n" + summary(reader))
     if not microscope.truth.exists():
