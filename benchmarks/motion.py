@@ -3,8 +3,8 @@
     python benchmarks/motion.py --sizes 1024 2048 --seeds 100:110
 
 Each movie has its own drift (2 to 15 px in all), dose (1.25 to 2 e/Å² a frame) and defocus (0.7 to 3 µm). The error is
-the 2-D root mean square over the frames, time mean removed, in px; "told" is what the error bars say it is, and "slope" the
-measured drift over the true one. Times are those of AlignMovie from the movie's file to its results.
+the 2-D root mean square over the frames, time mean removed, in px; "told" is what the error bars say it is, and "slope"
+the measured drift over the true one. Times are those of AlignMovie from the movie's file to its results.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ HIGHEST = 0.45
 """cycles/px up to which frequencies are used, whatever the resolution asked for."""
 
 MOST = 600_000
-"""Elements of a band. Shifts are the more precise the larger the frame is, so a large one does with less detail: 4096² px
-down to 9 Å give 0.035 px."""
+"""Elements of a band. Shifts are the more precise the larger the frame is, so that a large one does with less detail:
+4096² px down to 9 Å give 0.035 px."""
 
 HIGH_PASS = 200.0
 """Å; illumination and thickness, which vary more slowly than this, are given no weight."""
@@ -87,7 +87,7 @@ class Band:
     def weight(self) -> np.ndarray:
         """How many elements of the whole plane each stands for, float32: 2, or 0 where it is not to be used.
 
-        Not used are the axes, on which the stripes of a detector lie, and what is beyond `highest`.
+        Not used are the axes, where stripes would lie, and what is beyond `highest`.
         """
         weight = np.full(self.ring.shape, 2, np.float32)
         weight[0] = weight[:, 0] = 0
@@ -103,16 +103,20 @@ class Band:
         return small, np.r_[0 : small.m + 1, 2 * self.m + 1 - small.m : 2 * self.m + 1]
 
     def transform(self, frame: Any) -> Any:
-        """The band of a real frame (y, x), its mean subtracted and its edges tapered: complex64, (2m + 1, c + 1).
+        """The band of a real frame (y, x): complex64, (2m + 1, c + 1).
 
-        Tapered, since what leaves the frame on one side does not come in on the other. Rows and columns at the end that
-        do not fill a block are left out.
+        The mean of each row and column is subtracted, and with it the stripes of a detector. Edges are tapered, since
+        what leaves the frame on one side does not come in on the other; they would spread the stripes over all
+        frequencies. Rows and columns at the end that do not fill a block are left out.
         """
         xp = namespace(frame)
         small = _binned(frame[: self.shape[0], : self.shape[1]], self.bin)
         mean = float(xp.sum(small, dtype=xp.float64)) / (small.shape[0] * small.shape[1])
         rows, columns = (to_device(t, frame) for t in self._taper)
-        smooth = (small - mean) * columns
+        smooth = small - mean
+        smooth -= xp.mean(smooth, axis=0, keepdims=True)
+        smooth -= xp.mean(smooth, axis=1, keepdims=True)
+        smooth *= columns
         smooth *= rows
         if xp is np:
             half = scipy.fft.rfft(smooth, axis=1, workers=threads())[:, : self.c + 1]

@@ -26,7 +26,7 @@ class Pattern:
 
     def add(self, frame: Any) -> None:
         y, x = (max((n - self._side) // 2, 0) for n in frame.shape)
-        part = frame[y : y + self._side, x : x + self._side]
+        part = frame[y : frame.shape[0] - y, x : frame.shape[1] - x]
         which = sum(self._counts) % 2
         if self._sums[which] is None:
             self._sums[which] = namespace(part).asarray(part, copy=True)

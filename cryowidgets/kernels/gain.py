@@ -14,8 +14,8 @@ import numpy as np
 
 from cryowidgets.kernels.xp import asnumpy, namespace, put, to_device
 
-SIGMAS = 6.0
-"""How far a pixel may be from its surroundings; 8 for a whole column or row."""
+SIGMAS = 5.0
+"""How far a pixel may be from its surroundings, which chance exceeds once in 3 million; 8 for a column or row."""
 
 MOST = 0.005
 """Where more of the frame than this looks like defects, it is something else, and only what the gain tells is used."""
@@ -170,7 +170,7 @@ def _outliers(level: Any, bad: Any, raw: Any) -> np.ndarray:
     """Pixels and lines that stand out: mask (y, x) on the host."""
     xp = namespace(level)
     sample = _sample(level, bad)
-    centre = sample[len(sample) // 2]
+    centre = float(sample[len(sample) // 2])
     reach = 10 * 1.4826 * float(np.median(np.abs(sample - centre)))
     level = xp.where(bad, xp.full_like(level, centre), level)
     calm = xp.clip(level, centre - reach, centre + reach) - centre
