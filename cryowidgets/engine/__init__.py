@@ -1,0 +1,1 @@
+"""The engine: the door, the desk, the workshop and its executors."""

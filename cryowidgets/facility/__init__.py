@@ -1,0 +1,1 @@
+"""Other people's systems: one file each, read from the ledger."""

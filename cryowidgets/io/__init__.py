@@ -1,0 +1,1 @@
+"""Files of the field: movies, images, stars, and what microscopes write beside them."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: pure functions, for numpy and cupy alike."""

@@ -1,0 +1,1 @@
+"""Kinds of processing: one file each, found through an entry point."""

@@ -1,0 +1,1 @@
+"""A microscope in a folder: movies with known answers."""
