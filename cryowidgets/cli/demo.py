@@ -105,7 +105,6 @@ def _begin(folder: Path, faults: tuple[str, ...], settings: dict[str, Any]) -> t
         movies=microscope.pattern,
         gain=str(microscope.gain),
         file_timeout="10s",
-        frames=settings["frames"],
         **microscope.optics,
     )
     height, width = settings["size"]

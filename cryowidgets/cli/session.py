@@ -29,7 +29,7 @@ SET = click.option(
 Examples:
   cryowidgets new s1 --movies '/data/s1/**/*.tiff' --pixel-size 0.83 --dose-per-frame 1.1
   cryowidgets new s1 --movies 'raw/*.mrc' --gain raw/gain.mrc --pixel-size 1.06 --voltage 200 \\
-      --set align.bin=2 --set 'maxshift.frame=8'
+      --set align.binning=2 --set maxshift.max_frame_shift=8
 
 Quote the pattern, else the shell replaces it by the files that are there now.
 """,
@@ -215,8 +215,9 @@ def readmit(project: Path, exposure: str) -> None:
     epilog="""
 \b
 Examples:
-  cryowidgets set s1 maxshift.frame=8                  from the next movie on
-  cryowidgets set s1 ctf.box=1024 ctf.high=4 --redo    also for all that are done already
+  cryowidgets set s1 maxshift.max_frame_shift=8        from the next movie on
+  cryowidgets set s1 ctf.box=1024 ctf.resolution_max=3.5 --redo
+                                                       also for all that are done already
 """,
 )
 @PROJECT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from cryowidgets import workflow
 from cryowidgets.cli import main
 from cryowidgets.io import mrc
 from cryowidgets.project import Project
+from cryowidgets.protocols import registry
 
 IMPORT_ONLY = {
     "version": 1,
@@ -61,6 +64,15 @@ def test_every_command_explains_itself(cli):
         assert command.help.splitlines()[0] in text
         for option in command.get_params(command.make_context(name, [], resilient_parsing=True)):
             assert getattr(option, "help", None) or option.param_type_name == "argument", (name, option.name)
+
+
+def test_parameters_in_examples_exist():
+    steps = {step.name: registry.get(step.protocol).parameters() for step in workflow.read("live").steps}
+    examples = " ".join(command.epilog or "" for command in main.commands.values())
+    named = re.findall(r"\b(\w+)\.(\w+)=", examples)
+    assert len(named) >= 4
+    for step, parameter in named:
+        assert parameter in steps[step]
 
 
 def test_new_makes_a_project_with_what_was_said(cli, tmp_path):

@@ -1,0 +1,116 @@
+"""Every notebook runs from top to bottom, and says what it is meant to say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from click.testing import CliRunner
+from traitlets.config import Config
+
+from cryowidgets.cli import main
+from cryowidgets.project import Project
+from cryowidgets.sim import microscope
+
+IPC = Config({"KernelManager": {"transport": "ipc"}})
+
+
+def text(notebook, cell_with: str = "") -> str:
+    """What cells printed and showed as text: all of them, or those whose source has a word."""
+    return "\n".join(
+        output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell_with in cell.source
+        for output in cell.outputs
+    )
+
+
+@pytest.fixture
+def execute(checkout, tmp_path):
+    """Execute a notebook with parameters; the executed one."""
+
+    def go(name: str, **parameters):
+        papermill.execute_notebook(
+            checkout / "notebooks" / name,
+            tmp_path / name,
+            parameters=parameters,
+            progress_bar=False,
+            cwd=tmp_path,
+            kernel_name="python3",
+            config=IPC,
+        )
+        return nbformat.read(tmp_path / name, as_version=4)
+
+    return go
+
+
+def test_first_movie(execute):
+    notebook = execute("00_first_movie.ipynb", seed=11)
+    printed = text(notebook)
+    shift = float(re.search(r"rms distance from the true shifts: ([\d.]+) px", printed)[1])
+    defocus = [
+        float(value) for value in re.findall(r"defocus [UV]: measured \d+ Å, true \d+ Å, off by ([-+]\d+) Å", printed)
+    ]
+    assert shift < 0.3
+    assert len(defocus) == 2
+    assert max(map(abs, defocus)) < 200
+    figures = [
+        o
+        for c in notebook.cells
+        for o in c.get("outputs", [])
+        if "application/vnd.bokehjs_exec.v0+json" in o.get("data", {})
+    ]
+    assert len(figures) >= 5
+
+
+def test_live_session(execute, tmp_path):
+    notebook = execute("01_live_session.ipynb", folder=str(tmp_path / "s"), movies=3, every=0.5, wait=True)
+    assert "3 movies compared with the truth" in text(notebook)
+    widgets = [
+        c
+        for c in notebook.cells
+        for o in c.get("outputs", [])
+        if "application/vnd.jupyter.widget-view+json" in o.get("data", {})
+    ]
+    assert len(widgets) == 2
+    project = Project(tmp_path / "s" / "session")
+    assert not project.running()
+    with project.reader() as ledger:
+        assert ledger.session().done == 3
+        assert ledger.steps()["maxshift"].params["max_frame_shift"] == 8.0
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> microscope.Microscope:
+    """Four movies, one of them cut off."""
+    return microscope.run(tmp_path_factory.mktemp("recorded"), movies=4, size=512, frames=10, faults={2: "truncated"})
+
+
+def batch(scope, folder: Path, *options: str):
+    settings = {"movies": scope.pattern, "gain": str(scope.gain), "file_timeout": "1s", **scope.optics}
+    Project.create(folder, **settings)
+    result = CliRunner().invoke(main, ["batch", str(folder), "--until-idle", "2s", *options])
+    return result, nbformat.read(folder / "batch.ipynb", as_version=4)
+
+
+def test_batch_is_a_record_with_figures(recorded, tmp_path):
+    result, notebook = batch(recorded, tmp_path / "p", "--max-failed", "25%")
+    assert result.exit_code == 0, result.output
+    assert "4 movies: 3 done, 0 rejected, 1 failed" in text(notebook)
+    assert re.search(r"FoilHole_\w+ failed in movies: .*truncated|holds", text(notebook))
+    figures = [o for c in notebook.cells for o in c.get("outputs", []) if "image/svg+xml" in o.get("data", {})]
+    assert len(figures) == 4
+
+
+def test_batch_ends_with_1_where_more_failed_than_allowed(recorded, tmp_path):
+    result, notebook = batch(recorded, tmp_path / "p", "--executor", "threads")
+    assert result.exit_code == 1
+    assert "1 of 4 movies failed, which is more than the 0.0% allowed" in result.output
+    assert len([o for c in notebook.cells for o in c.get("outputs", []) if "image/svg+xml" in o.get("data", {})]) == 4
+
+
+def test_batch_without_a_project_simulates_one(execute):
+    assert "6 movies: 6 done" in text(execute("02_batch.ipynb", movies=6, until_idle=2.0, executor="threads"))
