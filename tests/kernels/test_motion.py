@@ -79,10 +79,10 @@ def test_a_slow_drift_is_not_held_back_by_a_fixed_pattern(corrected_movie):
 
 
 def test_hot_pixels_do_not_pull(small, found, monkeypatch):
-    """One pixel in 10,000 made hot and repaired changes the error by less than 0.02 px; without any care it ruins all."""
+    """One hot pixel in 1000 changes the error by less than 0.02 px if repaired; without any care it ruins all."""
     counts = small.movie.frames.copy()
-    hot = np.random.default_rng(5).choice(counts[0].size, counts[0].size // 10_000, replace=False)
-    counts.reshape(len(counts), -1)[:, hot] += 8
+    hot = np.random.default_rng(5).choice(counts[0].size, counts[0].size // 1000, replace=False)
+    counts.reshape(len(counts), -1)[:, hot] += 60
     result = align(small, small.frames(counts=counts))
     assert small.error(result.shifts) == pytest.approx(small.error(found.shifts), abs=0.02)
     monkeypatch.setattr(fixedpattern, "FINEST", 0.0)
