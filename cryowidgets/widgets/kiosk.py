@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from cryowidgets.errors import CryowidgetsError, ParameterError, ProjectError
 from cryowidgets.store.database import NAME
 
 SHARE = Path(__file__).parent / "share"
+HOST = "127.0.0.1"
 
 
 class Page:
@@ -113,12 +115,13 @@ def start(
         raise ProjectError(f"{folder} is not a project: it has no {NAME}. Make one with 'cryowidgets new {folder} …'.")
     if token is not None and len(token) < 16:
         raise ParameterError(f"A token of {len(token)} characters can be guessed: give 16 or more, or none.")
+    _check_port(port)
     token = token or secrets.token_urlsafe(24)
     private = Path(tempfile.mkdtemp(prefix="cryowidgets-"))  # readable for this user alone
     settings = {
         "notebook": str(share.find("voila_apps/session.ipynb")),
         "title": folder.name,
-        "ip": "127.0.0.1",
+        "ip": HOST,
         "port": port,
         "base_url": base_url,
         "token": token,
@@ -167,6 +170,17 @@ def serve(
         return code or 1
 
 
+def _check_port(port: int) -> None:
+    """At once, rather than after the seconds that the server takes to start."""
+    try:
+        with socket.create_server((HOST, port)):
+            pass
+    except OSError as error:
+        raise CryowidgetsError(
+            f"Port {port} of {HOST} cannot be used: {error.strerror}. Choose another, or 0 for a free one."
+        ) from None
+
+
 def _environment(private: Path, project: Path, kiosk: bool) -> dict[str, str]:
     """Ours, less what a user's own Jupyter has set: a kiosk looks and behaves the same for everyone."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "VOILA", "IPYTHON", "JPY_"))}
@@ -191,7 +205,7 @@ def _address(process: subprocess.Popen, private: Path) -> str:
             return (private / "address").read_text()
         time.sleep(0.05)
     process.kill()
-    process.wait()
+    process.communicate()
     words = (private / "log").read_text(errors="replace")
     shutil.rmtree(private, ignore_errors=True)
     raise CryowidgetsError(f"The page server did not start. Its last words:\n{words[-2000:]}")

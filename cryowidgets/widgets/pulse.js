@@ -1,9 +1,6 @@
 // Tells Python that somebody looks, and tells those who look when Python no longer answers: a page that has silently
 // stopped is worse than none.
 
-const HERE = 8000; // ms between two messages
-const SILENT = 20000; // ms without an answer after which the page says so
-
 function render({ model, el, signal }) {
   el.classList.add("cw-pulse");
   const banner = document.createElement("div");
@@ -13,10 +10,11 @@ function render({ model, el, signal }) {
   let asked = null; // when the oldest question without an answer was put
   let answered = new Date();
   let tried = Date.now();
+  const patience = 1000 * model.get("patience");
 
   const say = () => {
     const trouble = model.get("trouble");
-    const silent = asked !== null && Date.now() - asked > SILENT;
+    const silent = asked !== null && Date.now() - asked > patience;
     el.dataset.state = silent ? "silent" : trouble ? "trouble" : "well";
     banner.hidden = !silent && !trouble;
     banner.textContent = silent
@@ -31,7 +29,7 @@ function render({ model, el, signal }) {
   };
   // A kiosk has nobody to press "reload": once its server answers again, fetch the page anew.
   const revive = async () => {
-    if (!document.body.dataset.voila || Date.now() - tried < 10000) return;
+    if (!document.body.dataset.voila || Date.now() - tried < patience / 2) return;
     tried = Date.now();
     try {
       const base = JSON.parse(document.getElementById("jupyter-config-data").textContent).baseUrl;
@@ -50,7 +48,7 @@ function render({ model, el, signal }) {
   model.on("msg:custom", receive);
   model.on("change:trouble", say);
   document.addEventListener("visibilitychange", here);
-  const timers = [setInterval(here, HERE), setInterval(say, 2000)];
+  const timers = [setInterval(here, 1000 * model.get("every")), setInterval(say, patience / 10)];
   signal.addEventListener("abort", () => {
     timers.forEach(clearInterval);
     document.removeEventListener("visibilitychange", here);

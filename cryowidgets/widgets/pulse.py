@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
-from traitlets import Unicode
+from traitlets import Float, Unicode
 
 _HERE = Path(__file__).parent
 
@@ -23,6 +23,8 @@ class Pulse(anywidget.AnyWidget):
     _css = _HERE / "style.css"
 
     trouble = Unicode(help="What is wrong, as a sentence; empty while all is well").tag(sync=True)
+    every = Float(8.0, help="Seconds between two signs of a page").tag(sync=True)
+    patience = Float(20.0, help="Seconds without an answer after which a page says so").tag(sync=True)
 
     def __init__(self, here: Callable[[], None]) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import socket
 import sys
 import threading
 import time
@@ -22,10 +23,11 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
-from tornado.web import HTTPError
+from tornado.web import HTTPError, authenticated
 from traitlets import Float
 from traitlets.config import Config
 from voila.app import Voila
+from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from cryowidgets.widgets import drawings
@@ -43,17 +45,9 @@ POLICY = (
 class PageServer(Voila):
     """Voila for one notebook, as one process started from a folder of settings."""
 
-    def __init__(self, settings: dict[str, Any], folder: Path) -> None:
-        self._settings, self._folder = settings, folder
+    def __init__(self, settings: dict[str, Any], folder: Path, sockets: list[socket.socket]) -> None:
+        self._folder, self._sockets = folder, sockets
         super().__init__(config=configuration(settings, folder))
-
-    def start(self) -> None:
-        try:
-            self._sockets = bind_sockets(self.port, self.ip)
-        except OSError as error:
-            self.exit(f"cannot listen on {self.ip}, port {self.port}: {error.strerror}")
-        self.port = self._sockets[0].getsockname()[1]
-        super().start()
 
     def listen(self) -> None:
         HTTPServer(self.app, xheaders=True).add_sockets(self._sockets)
@@ -70,7 +64,7 @@ class PageServer(Voila):
 
     def init_handlers(self) -> list:
         self.identity_provider.login_handler_class = LoginPage
-        replaced = {VoilaKernelWebsocketHandler: ViewerSocket}
+        replaced = {VoilaKernelWebsocketHandler: ViewerSocket, TornadoVoilaHandler: ViewerPage}
         handlers = [(h[0], replaced.get(h[1], h[1]), *h[2:]) for h in super().init_handlers()]
         return [*routes(self.base_url), *handlers]
 
@@ -136,7 +130,8 @@ class ViewerKernels(AsyncMappingKernelManager):
     that they say in memory.
     """
 
-    orphan_timeout = Float(60.0, help="Seconds without any page after which a kernel ends").tag(config=True)
+    orphan_timeout = Float(60.0, help="Seconds after its page has gone at which a kernel ends").tag(config=True)
+    arrival_timeout = Float(120.0, help="Seconds that a page has to load and connect to its kernel").tag(config=True)
     buffer_offline_messages = False
     cull_idle_timeout = 1  # starts the stock timer, which asks `cull_kernel_if_idle`
     cull_interval = 5
@@ -146,6 +141,7 @@ class ViewerKernels(AsyncMappingKernelManager):
         self.buffer_offline_messages = False
         self.cull_interval = max(1, min(10, int(self.orphan_timeout / 3)))
         self._alone_since: dict[str, float] = {}
+        self._had_page: set[str] = set()
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """Called every few seconds for each kernel, except for those that wait in the pool."""
@@ -153,10 +149,15 @@ class ViewerKernels(AsyncMappingKernelManager):
             self._alone_since.pop(kernel_id, None)
             return
         alone = time.monotonic() - self._alone_since.setdefault(kernel_id, time.monotonic())
-        if alone > self.orphan_timeout:
-            del self._alone_since[kernel_id]
+        if alone > (self.orphan_timeout if kernel_id in self._had_page else self.arrival_timeout):
+            self._alone_since.pop(kernel_id)
+            self._had_page.discard(kernel_id)
             self.log.info("kernel %s has had no page for %.0f s and ends", kernel_id, alone)
             await self.shutdown_kernel(kernel_id, now=True)
+
+    def notify_connect(self, kernel_id: str) -> None:
+        self._had_page.add(kernel_id)
+        super().notify_connect(kernel_id)
 
 
 class ViewerKernelSpecs(KernelSpecManager):
@@ -188,6 +189,20 @@ class ViewerSocket(VoilaKernelWebsocketHandler):
         await super().get(kernel_id)
 
 
+class ViewerPage(TornadoVoilaHandler):
+    """The page itself; who comes with the token in the address is sent on to the bare one, the token now in a cookie.
+
+    The address is what everybody sees on a wall, and Voila hands it to the kernel.
+    """
+
+    @authenticated
+    async def get(self, path: str | None = None) -> None:
+        if "token" in self.request.query_arguments:
+            self.redirect(self.request.path)
+        else:
+            await super().get(path)
+
+
 class LoginPage(LoginFormHandler):
     """Asks for the token, in words of ours."""
 
@@ -215,8 +230,13 @@ input {{ font: inherit; padding: .3em .5em; width: 14em; }} button {{ font: inhe
 def main(folder: Path) -> None:
     settings = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").unlink()  # it holds the token
+    try:
+        sockets = bind_sockets(settings["port"], settings["ip"])
+    except OSError as error:
+        sys.exit(f"cannot listen on {settings['ip']}, port {settings['port']}: {error.strerror}")
+    settings["port"] = sockets[0].getsockname()[1]
     drawings.write(folder / "drawings.json")
-    server = PageServer(settings, folder)
+    server = PageServer(settings, folder, sockets)
     server.initialize([])
     server.start()
 

@@ -1,0 +1,359 @@
+"""The page that `cryowidgets serve` serves, in a real browser: complete, alike in all tabs, closed to others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import socket
+import threading
+import time
+import uuid
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import psutil
+import pytest
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
+
+from cryowidgets.engine import inbox
+from cryowidgets.errors import CryowidgetsError, ParameterError, ProjectError
+from cryowidgets.store.queries import Reader
+from cryowidgets.widgets.kiosk import start
+from cryowidgets.widgets.viewers import PROTOCOL
+from tests.filled import FilledSession
+
+pytestmark = pytest.mark.browser
+
+ORPHAN = 3.0
+ROWS = "() => [...document.querySelectorAll('.cw-left .cw-plot')].map((e) => Number(e.dataset.rows))"
+KERNEL = "() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    session = FilledSession(tmp_path_factory.mktemp("voila") / "session")
+    session.open_engine()
+    session.arrive(30)
+    session.process()
+    session.fail("InputError: movie ends after 31 of 40 frames")
+    session.sample(20)
+    yield session
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def reader(filled):
+    with Reader(filled.folder) as reader:
+        yield reader
+
+
+@pytest.fixture(scope="module")
+def kiosk(filled):
+    with start(filled.folder, kiosk=True, orphan_timeout=ORPHAN) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def tab(chromium):
+    """Open a page in a browser of its own."""
+    opened = []
+
+    def open_tab(url):
+        opened.append(Tab(chromium, url))
+        return opened[-1]
+
+    yield open_tab
+    for one in opened:
+        one.context.close()
+
+
+@pytest.fixture(scope="module")
+def wall(tab, kiosk):
+    """A page of the kiosk that stays open."""
+    return tab(kiosk.url).ready()
+
+
+@pytest.fixture(scope="module")
+def desk(tab, filled):
+    """A page with controls that stays open."""
+    with start(filled.folder, pool=0) as page:
+        yield tab(page.url).ready()
+
+
+class Tab:
+    """A page, what it asked for, and what it complained of."""
+
+    def __init__(self, browser, url: str) -> None:
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800})
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("websocket", lambda w: self.requests.append(w.url))
+        self.page.on("pageerror", lambda e: self.faults.append(str(e)))
+        self.page.on("console", lambda m: m.type == "error" and self.faults.append(m.text))
+        self.page.goto(url)
+
+    def wait(self, condition: str) -> None:
+        self.page.wait_for_function(f"() => {condition}", timeout=90_000, polling=100)
+
+    def ready(self) -> Tab:
+        self.wait("document.querySelectorAll('.cw-left .cw-plot[data-rows]').length === 7")
+        return self
+
+    def shows(self, reader) -> None:
+        """Wait until the plots have as many rows as the ledger: drift, three of the CTF, three of the load."""
+        align, ctf, system = (len(r["id"]) for r in (reader.rows("align"), reader.rows("ctf"), reader.system()))
+        rows = json.dumps([align, ctf, ctf, ctf, system, system, system], separators=(",", ":"))
+        total = len(reader.exposures()["id"])
+        self.wait(f"JSON.stringify(({ROWS})()) === '{rows}'")
+        self.wait(f"document.querySelector('.cw-table')?.dataset.rows === '{total}'")
+        self.wait(f"document.querySelector(\"[data-name='found'] b\")?.textContent === '{total}'")
+
+    @property
+    def kernel(self) -> str:
+        return self.page.evaluate(KERNEL)
+
+
+def test_page_shows_the_ledger_in_all_tabs_and_after_a_reload(tab, wall, kiosk, filled, reader):
+    other = tab(kiosk.url)
+    wall.shows(reader)
+    other.shows(reader)
+    filled.arrive(5)
+    filled.process()
+    filled.sample(3)
+    wall.shows(reader)
+    other.shows(reader)
+    other.page.reload()
+    filled.arrive(1)
+    filled.process()
+    other.shows(reader)
+    wall.shows(reader)
+    assert wall.faults == other.faults == []
+
+    # and once the tab is closed its kernel ends, because it says so
+    kernel = other.kernel
+    assert kernel_process(kiosk, kernel)
+    other.page.close(run_before_unload=True)
+    wait_until(lambda: not kernel_process(kiosk, kernel))
+    assert f"Kernel shutdown: {kernel}" in kiosk.log
+    assert f"kernel {kernel} has had no page" not in kiosk.log
+    assert kernel_process(kiosk, wall.kernel)
+
+
+def test_nothing_leaves_the_host_and_nothing_is_complained_of(wall, desk, kiosk):
+    for t in (wall, desk):
+        server = t.page.url
+        own = (server, server.replace("http:", "ws:"), "data:", "blob:")
+        assert [url for url in t.requests if not url.startswith(own)] == []
+        assert len(t.requests) > 50
+        assert t.faults == []
+    with urlopen(with_token(kiosk)) as answer:
+        policy, text = answer.headers["Content-Security-Policy"], answer.read().decode()
+    assert "default-src 'self'" in policy and "http" not in policy
+    assert re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//[^"']*""", text) == []
+
+
+def test_kiosk_has_no_control_and_control_page_has(wall, desk):
+    pressable = "button, input, select, textarea, [contenteditable=true]"
+    assert wall.page.locator(pressable).count() == 0
+    names = desk.page.locator(".cw-bar button:visible").all_inner_texts()
+    assert {"Pause", "Stop", "End engine", "Parameters"} <= set(names)
+
+
+def test_clicks_show_an_exposure_and_a_failed_one_says_why(wall, reader):
+    failed = reader.failures()[0].exposure
+    wall.page.click(f".cw-body .cw-row[data-id='{failed}']")
+    wall.wait(f"document.querySelector('.cw-exposure [data-exposure=\"{failed}\"]')")
+    assert "movie ends after 31 of 40 frames" in wall.page.inner_text(".cw-exposure")
+    assert wall.page.locator(f".cw-row[data-id='{failed}'].cw-is-failed").count() == 1
+    wall.page.click(".cw-body .cw-row[data-id='30']")
+    frames = len(reader.exposure(30).items["align"].shifts)
+    wall.wait("document.querySelector('.cw-exposure [data-exposure=\"30\"]')")
+    wall.wait("[...document.querySelectorAll('.cw-picture img')].every((i) => i.naturalWidth > 100)")
+    wall.wait(f"document.querySelector('.cw-exposure .cw-plot')?.dataset.rows === '{frames}'")
+    assert wall.faults == []
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
+def test_page_fits_a_laptop_and_a_wall(wall, size):
+    wall.page.set_viewport_size({"width": size[0], "height": size[1]})
+    wall.page.wait_for_timeout(300)
+    page = wall.page.evaluate("() => [document.scrollingElement.scrollWidth, document.scrollingElement.scrollHeight]")
+    assert tuple(page) <= size
+    boxes = wall.page.evaluate(
+        """() => [...document.querySelectorAll('.cw-plot, .cw-table, .cw-picture')].map((e) => {
+        const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom, r.width, r.height] })"""
+    )
+    assert len(boxes) == 12
+    for left, top, right, bottom, width, height in boxes:
+        assert left >= 0 and top >= 0 and right <= size[0] + 1 and bottom <= size[1] + 1
+        assert width > 180 and height > 100
+
+
+def test_a_command_reaches_the_inbox_and_its_answer_the_page(desk, filled):
+    desk.page.get_by_role("button", name="Pause", exact=True).click()
+    wait_until(lambda: inbox.read(filled.folder))
+    (command,) = inbox.read(filled.folder)
+    assert command.name == "pause"
+    inbox.remove(filled.folder, command.ref)
+    filled.store.put("paused", "1")
+    filled.store.event("command", "paused; what is under way is finished (anna)", ref=command.ref)
+    desk.wait("document.querySelector('.cw-chip')?.textContent === 'paused'")
+    desk.wait("document.querySelector('.cw-bar')?.textContent.includes('what is under way is finished')")
+    filled.store.put("paused", "0")
+
+
+def test_parameters_of_a_step_are_a_form(desk):
+    desk.page.get_by_role("button", name="Parameters", exact=True).click()
+    field = desk.page.locator(".cw-field", has_text="voltage").locator("input")
+    field.fill("1", timeout=30_000)
+    field.press("Enter")
+    desk.wait("document.querySelector('.cw-wrong [role=alert]')?.textContent.includes('write a float from 20 to 3000')")
+    field.fill("200")
+    field.press("Enter")
+    desk.wait("!document.querySelector('.cw-wrong')")
+    assert desk.page.get_by_role("button", name="Redo everything").is_enabled()
+    assert desk.faults == []
+
+
+def test_token_is_required_and_leaves_the_address_bar(tab, kiosk):
+    for path in ("", "?token=wrong"):
+        t = tab(kiosk.address + path)
+        assert t.page.locator("#password_input").is_visible() and "cw-root" not in t.page.content()
+    t.page.fill("#password_input", "wrong")
+    t.page.click("button")
+    assert "not the token" in t.page.inner_text("body")
+    t.page.fill("#password_input", kiosk.token)
+    t.page.click("button")
+    t.wait("document.querySelector('.cw-session')")
+    assert "token" not in t.page.url
+    assert [c["httpOnly"] for c in t.context.cookies() if c["name"].startswith("cryowidgets-")] == [True]
+
+
+def test_token_in_the_address_becomes_a_cookie(wall, kiosk):
+    assert wall.page.url == kiosk.address
+    assert any(c["name"].startswith("cryowidgets-") for c in wall.context.cookies())
+
+
+@pytest.mark.parametrize("path", ["api/kernels", "api/contents", "voila/tree", "voila/files/session.ipynb", "files/x"])
+def test_with_the_token_too_there_is_nothing_but_the_page(kiosk, path):
+    with pytest.raises(HTTPError) as refused:
+        urlopen(with_token(kiosk, path))
+    assert refused.value.code in (403, 404)
+    assert "https://" not in refused.value.read().decode()
+    refused.value.close()
+
+
+def test_secrets_stay_secret(kiosk, wall):
+    server = psutil.Process(kiosk.process.pid)
+    processes = [server, *server.children(recursive=True)]
+    assert len(processes) > 1
+    for process in processes:
+        assert kiosk.token not in " ".join(process.cmdline())
+        assert kiosk.token not in "\n".join(process.environ().values())
+    assert not (kiosk._folder / "settings.json").exists()
+    assert os.stat(kiosk._folder).st_mode & 0o077 == 0
+    assert kiosk.token not in kiosk.log
+    listening = [c.laddr.ip for p in processes for c in p.net_connections("inet") if c.status == "LISTEN"]
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_kernels_of_viewers_stay_small(kiosk, wall):
+    libraries = ("bokeh", "scipy", "pandas", "distributed", "dask", "matplotlib")
+    maps = {m.path for m in kernel_process(kiosk, wall.kernel).memory_maps()}
+    assert [path for path in maps if any(f"/{name}/" in path for name in libraries)] == []
+
+
+def test_kernel_of_a_browser_that_vanished_ends(kiosk):
+    """No word of farewell at all: the network went away, or the browser was killed."""
+
+    async def visit():
+        kernel, socket = await connect(kiosk, PROTOCOL)
+        assert kernel_process(kiosk, kernel)
+        socket.protocol.stream.close()
+        await asyncio.sleep(0.1)
+        return kernel
+
+    kernel = in_thread(visit)
+    wait_until(lambda: not kernel_process(kiosk, kernel))
+    assert f"kernel {kernel} has had no page" in kiosk.log
+
+
+def test_server_survives_a_client_of_the_old_protocol(kiosk, wall, filled, reader):
+    with pytest.raises(HTTPClientError, match="400"):
+        in_thread(lambda: connect(kiosk))
+    filled.arrive(1)
+    filled.process(pictures=False)
+    wall.shows(reader)
+
+
+def test_server_ends_with_its_kernels_and_leaves_nothing(filled):
+    with start(filled.folder, pool=1) as page:
+        server = psutil.Process(page.process.pid)
+        wait_until(lambda: len(server.children()) == 1)
+        kernels = server.children(recursive=True)
+        folder = page._folder
+    gone, alive = psutil.wait_procs(kernels, timeout=20)
+    assert alive == [] and not folder.exists()
+    assert page.process.returncode == 0
+
+
+def test_what_cannot_be_served_is_said_at_once(tmp_path, filled, free_port):
+    with pytest.raises(ProjectError, match="is not a project"):
+        start(tmp_path)
+    with pytest.raises(ParameterError, match="can be guessed"):
+        start(filled.folder, token="secret")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port))
+        taken.listen()
+        with pytest.raises(CryowidgetsError, match=f"Port {free_port} .* Address already in use"):
+            start(filled.folder, port=free_port)
+
+
+def kernel_process(server, kernel: str) -> psutil.Process | None:
+    for process in psutil.Process(server.process.pid).children():
+        if process.status() != psutil.STATUS_ZOMBIE and any(kernel in word for word in process.cmdline()):
+            return process
+    return None
+
+
+def with_token(server, path: str = "") -> Request:
+    return Request(server.address + path, headers={"Authorization": f"token {server.token}"})
+
+
+async def connect(server, *protocols: str):
+    """Open the page and its websocket, as a client that is no browser."""
+    with urlopen(with_token(server)) as answer:
+        id = re.search(r'"kernelId": ?"([0-9a-f-]+)"', answer.read().decode()).group(1)
+    address = server.address.replace("http:", "ws:") + f"api/kernels/{id}/channels?session_id={uuid.uuid4().hex}"
+    request = HTTPRequest(address, headers={"Authorization": f"token {server.token}"})
+    return id, await websocket_connect(request, subprotocols=list(protocols))
+
+
+def in_thread(make):
+    """Run a coroutine where playwright's own loop does not run."""
+    result: list = []
+
+    def run():
+        try:
+            result.append(asyncio.run(make()))
+        except Exception as error:
+            result.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(90)
+    if isinstance(result[0], Exception):
+        raise result[0]
+    return result[0]
+
+
+def wait_until(condition, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.1)
