@@ -24,9 +24,9 @@ def namespace(*arrays: Any) -> Any:
     """
     found: Any = None
     for array in arrays:
-        if not hasattr(array, "__array_namespace__"):
+        here = _library(array)
+        if here is None:
             continue
-        here = array.__array_namespace__()
         if found is not None and here is not found:
             raise TypeError(
                 f"Arrays of {found.__name__} and of {here.__name__} are mixed: bring them together with to_device()."
@@ -45,7 +45,7 @@ def to_device(x: Any, like: Any) -> Any:
     xp = namespace(like)
     if xp is np:
         return asnumpy(x)
-    if hasattr(x, "__array_namespace__") and x.__array_namespace__() is xp:
+    if _library(x) is xp:
         return x
     if _is_cupy(like):
         with like.device:
@@ -83,6 +83,17 @@ def set_threads(n: int) -> None:
     if n < 1:
         raise ValueError(f"{n} threads cannot compute: give at least 1.")
     _threads = int(n)
+
+
+def _library(x: Any) -> Any:
+    """The array library of `x`, None where it is no array."""
+    if hasattr(x, "__array_namespace__"):
+        return x.__array_namespace__()
+    if _is_cupy(x):  # its functions follow the standard, its arrays do not tell
+        import cupy
+
+        return cupy
+    return None
 
 
 def _is_cupy(x: Any) -> bool:
