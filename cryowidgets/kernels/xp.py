@@ -86,7 +86,9 @@ def set_threads(n: int) -> None:
 
 
 def _library(x: Any) -> Any:
-    """The array library of `x`, None where it is no array."""
+    """The array library of `x`, None where it is no array; a scalar of numpy goes with any library."""
+    if isinstance(x, np.generic):
+        return None
     if hasattr(x, "__array_namespace__"):
         return x.__array_namespace__()
     if _is_cupy(x):  # its functions follow the standard, its arrays do not tell

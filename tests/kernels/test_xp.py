@@ -14,7 +14,7 @@ from cryowidgets.kernels import xp
 def test_the_library_is_that_of_the_arrays():
     ours, strict = np.zeros(2), array_api_strict.zeros(2)
     assert xp.namespace(ours, 3.0, None, [1]) is np
-    assert xp.namespace(1, strict) is array_api_strict
+    assert xp.namespace(1, np.float64(2), strict) is array_api_strict
     assert xp.namespace(2.0) is np
     with pytest.raises(TypeError, match=r"numpy and of array_api_strict are mixed: .*to_device"):
         xp.namespace(ours, strict)
