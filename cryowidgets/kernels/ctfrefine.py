@@ -19,6 +19,11 @@ OFFSETS = 5
 """Terms of the offset polynomial."""
 STEPS = 30
 OUTLIER = 6.0
+"""Standard deviations beyond which an element is left out."""
+MISFIT = 0.25
+"""Share of the rings by which the model is allowed to be wrong."""
+NEIGHBOURS = 4.0
+"""Elements that share one value, as the window correlates them."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +70,15 @@ def refine(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Refi
     """
     fit = _Fit(rings, start, with_phase)
     p = fit.descend(fit.first(start), rings.weight, STEPS // 3)
-    # Power has a spread in proportion to its mean, and a few elements belong to crystals: go on with that known.
-    fit.lag(p[0])
-    model = fit.model(p)
-    noise = 1 + np.clip(model, -0.7, None)
-    rest = (rings.y - model) / noise
-    total = max(float(rings.weight.sum()), 1e-12)
-    sigma = math.sqrt(float(rings.weight @ rest**2) / total)
-    weight = np.where(np.abs(rest) < OUTLIER * sigma, rings.weight / noise**2, 0.0)
+    sure, weight = fit.weights(p)
     p = fit.descend(p, weight, STEPS)
-    return fit.result(p, weight)
+    return fit.result(p, weight, sure)
 
 
 def roughly(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Refined:
     """A third of the steps from a candidate, to see whether it is worth all of them."""
     fit = _Fit(rings, start, with_phase)
-    return fit.result(fit.descend(fit.first(start), rings.weight, STEPS // 3), rings.weight)
+    return fit.result(fit.descend(fit.first(start), rings.weight, STEPS // 3), rings.weight, rings.weight)
 
 
 class _Fit:
@@ -106,6 +104,24 @@ class _Fit:
         twice = 2 * self.rings.phase(p[0], p[1], p[2], math.degrees(p[3]))
         envelope = np.exp(-0.25 * p[4] * self.rings.k2) * self.seen
         return -p[5] * envelope * np.cos(twice) + p[6:] @ self.smooth
+
+    def weights(self, p: Array) -> tuple[Array, Array]:
+        """What each element is worth beside an intermediate fit: by its own noise alone, and by that of the model, too.
+
+        Power has a spread in proportion to its mean, and a few elements belong to crystals. A Gaussian envelope is
+        wrong by some share of the rings, the same all along a ring, so that averaging over it does not help: where the
+        rings are strong, at low resolution, that limits what they can tell, and the many weak ones count more.
+        """
+        self.lag(p[0])
+        model = self.model(p)
+        noise = 1 + np.clip(model, -0.7, None)
+        rest = (self.rings.y - model) / noise
+        total = max(float(self.rings.weight.sum()), 1e-12)
+        sigma = math.sqrt(float(self.rings.weight @ rest**2) / total)
+        sure = np.where(np.abs(rest) < OUTLIER * sigma, self.rings.weight / noise**2, 0.0)
+        rings = p[5] * np.exp(-0.25 * p[4] * self.rings.k2) * self.seen
+        along = np.bincount(self.rings.radius, self.rings.weight)[self.rings.radius] / NEIGHBOURS
+        return sure, sure / (1 + along * (MISFIT * rings / (noise * max(sigma, 1e-12))) ** 2)
 
     def system(self, p: Array, weight: Array) -> tuple[float, Array, Array]:
         """Cost, normal matrix and right-hand side."""
@@ -154,11 +170,11 @@ class _Fit:
                     break
         return p
 
-    def result(self, p: Array, weight: Array) -> Refined:
+    def result(self, p: Array, weight: Array, sure: Array) -> Refined:
         cost, matrix, _ = self.system(p, weight)
         free = np.ones(len(p), dtype=bool)
         free[3] = self.with_phase
-        variance = cost / max(float(np.count_nonzero(weight)) - int(free.sum()), 1.0)
+        variance = self.cost(p, sure) / max(float(np.count_nonzero(sure)) - int(free.sum()), 1.0)
         shared = spectrum.correlation(*self.rings.lag(p[0]))
         j = self.jacobian[free]
         inverse = np.linalg.pinv(matrix[np.ix_(free, free)], hermitian=True)

@@ -1,9 +1,9 @@
 """Power spectrum of a micrograph, averaged over tiles.
 
-The tiles overlap by half under a window that is flat in the middle (Welch's method). Thus the spectrum is the true one
+The tiles overlap under a window that is flat in the middle (Welch's method). Thus the spectrum is the true one
 convolved with a narrow known kernel: `attenuation` tells how much of a ring survives it, `correlation` how far
 neighbouring elements share their noise. A Hann window, which others use, would throw away half of the signal of a
-micrograph that is hardly larger than a tile.
+micrograph that is hardly larger than a tile, and needs twice as many tiles.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cryowidgets.kernels import fourier
 from cryowidgets.kernels.xp import namespace
 
 TAPER = 0.3
+"""Share of a tile that its soft edges take, both together; neighbours overlap by as much."""
 SPOILT = 3.0
 """A tile with this many times the variance of the median tile shows an edge, gold or dirt, and is left out."""
 
@@ -138,6 +139,6 @@ def _tile_side(box: int, factor: float, smallest_side: int) -> int:
 
 
 def _starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin that overlap by at least half and reach from edge to edge."""
-    steps = math.ceil((length - tile) / (tile / 2))
+    """Where tiles begin that overlap by their edges at least and reach from end to end of the image."""
+    steps = math.ceil((length - tile) / ((1 - TAPER) * tile))
     return [0] if steps == 0 else [round(i * (length - tile) / steps) for i in range(steps + 1)]
