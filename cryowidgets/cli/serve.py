@@ -126,9 +126,17 @@ Rejected movies are left out. Do it again later into the same folder to bring it
 @click.option("--copy", is_flag=True, help="Copy micrographs and spectra instead of linking them.")
 def export(project: Path, out: Path, copy: bool) -> None:
     """Write RELION star files."""
+    from tqdm import tqdm
+
     from cryowidgets.facility import relion
 
-    done = relion.export(project, out, copy=copy)
+    with tqdm(unit="micrograph", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+
+        def report(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        done = relion.export(project, out, copy, report)
     click.echo(f"{out}: {done.movies} movies, {done.micrographs} corrected micrographs, {done.ctfs} with CTF.")
 
 

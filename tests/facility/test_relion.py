@@ -124,6 +124,8 @@ def shifts(name: str, gain: Path, raw: Path, pixel_size: float) -> dict:
             "rlnMicrographPreExposure": 0.0,
             "rlnVoltage": 300.0,
             "rlnMicrographStartFrame": 1,
+            "rlnEERUpsampling": 1,
+            "rlnEERGrouping": 1,
             "rlnMotionModelVersion": 0,
         },
         "global_shift": {
@@ -131,6 +133,7 @@ def shifts(name: str, gain: Path, raw: Path, pixel_size: float) -> dict:
             "rlnMicrographShiftX": [0.0, -1.25, -2.0],
             "rlnMicrographShiftY": [0.0, 0.5, 0.75],
         },
+        "hot_pixels": {"rlnCoordinateX": [12.0], "rlnCoordinateY": [40.0]},
     }
 
 
