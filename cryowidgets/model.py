@@ -125,6 +125,7 @@ class Micrograph(Item):
     shift_error: float = column("standard error of a frame's shift along one axis", "px", default=NAN)
     counts: float = column("mean counts of a raw frame", "e/px", default=NAN)
     defects: int = column("defect pixels repaired", default=0)
+    reason: str = column("why the motion could not be measured; empty where it was", default="")
     shifts: np.ndarray | None = column(
         "displacement of each frame's content relative to the first, (frames, 2) as y, x",
         "px of the movie",

@@ -122,6 +122,7 @@ class AlignMovie(Protocol):
             counts=frames.counts(),
             defects=len(defects) if defects is not None else 0,
             shifts=found.shifts if found.ok else None,
+            reason=found.why,
         )
 
     def _numbers(self, movie: Movie, present: int) -> range:

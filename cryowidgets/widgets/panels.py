@@ -125,9 +125,13 @@ def troubles(row: ExposureRow, tracebacks: bool) -> str:
             parts.append(f"<p class='cw-failed'>{step} failed{again}: {why}</p>")
             if tracebacks and task.traceback:
                 parts.append(f"<details><summary>traceback</summary><pre>{texts.safe(task.traceback)}</pre></details>")
-    for item in row.items.values():
-        if isinstance(item, Ctf) and item.reason:
-            parts.append(f"<p class='cw-rejected'>No CTF: {texts.safe(item.reason)}</p>")
+    # A gate hands on what it was given, and so the same reason again.
+    reasons = {
+        f"No {'CTF' if isinstance(item, Ctf) else 'motion'}: {item.reason}": None
+        for item in row.items.values()
+        if isinstance(item, Ctf | Micrograph) and item.reason
+    }
+    parts += [f"<p class='cw-rejected'>{texts.safe(reason)}</p>" for reason in reasons]
     return "".join(parts)
 
 

@@ -202,6 +202,7 @@ def test_an_empty_field_is_added_up_and_its_motion_left_unknown(movie, align, tm
     mrc.write(tmp_path / "empty.mrc", frames)
     result = align(dataclasses.replace(movie, path=str(tmp_path / "empty.mrc"), gain="", name="empty"))
     assert result.shifts is None and math.isnan(result.motion_total) and math.isnan(result.shift_error)
+    assert result.reason
     np.testing.assert_allclose(mrc.read(result.path), frames.sum(axis=0, dtype=np.float32), atol=1e-3)
     assert not np.any(star.read(result.metadata)["global_shift"]["rlnMicrographShiftX"])
 
