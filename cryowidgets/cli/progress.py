@@ -55,7 +55,7 @@ class _Bar:
     def __init__(self) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(unit="movie", dynamic_ncols=True, bar_format="{desc} {n}/{total} |{bar}| {elapsed}{postfix}")
+        self._bar = tqdm(total=0, dynamic_ncols=True, bar_format="{desc} {n}/{total} |{bar}| {elapsed}{postfix}")
 
     def __call__(self, session, last: bool) -> None:
         self._bar.total = session.found

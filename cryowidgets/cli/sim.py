@@ -111,7 +111,9 @@ def _watch(microscope: Microscope, recording: Future) -> None:
     from tqdm import tqdm
 
     with tqdm(total=microscope.movies, unit="movie", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
-        while not wait([recording], 0.5).done:
+        over = False
+        while not over:
+            over = bool(wait([recording], 0.5).done)  # one more look at the very end
             if microscope.truth.exists():
                 bar.n = microscope.truth.read_text().count('"number":')
                 bar.refresh()
