@@ -113,4 +113,4 @@ def test_batch_ends_with_1_where_more_failed_than_allowed(recorded, tmp_path):
 
 
 def test_batch_without_a_project_simulates_one(execute):
-    assert "6 movies: 6 done" in text(execute("02_batch.ipynb", movies=6, until_idle=2.0, executor="threads"))
+    assert "2 movies: 2 done" in text(execute("02_batch.ipynb", movies=2, until_idle=2.0, executor="threads"))
