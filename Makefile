@@ -64,12 +64,14 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m compileall -q cryowidgets
 	@touch $@
 
-browser:
-	@for name in $(BROWSERS); do if command -v $$name >/dev/null; then exit 0; fi; done; \
-	if [ -n "$${CRYOWIDGETS_CHROMIUM:-}" ]; then exit 0; fi; \
+# A browser, and what the driver that playwright brings needs besides.
+browser: $(READY)
+	@found=$${CRYOWIDGETS_CHROMIUM:-}; \
+	for name in $(BROWSERS); do found=$${found:-$$(command -v $$name || true)}; done; \
+	if [ -n "$$found" ] && .venv/lib/python3*/site-packages/playwright/driver/node --version >/dev/null 2>&1; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		$(APT) update && $(APT) install -y --no-install-recommends chromium fonts-liberation; \
+		$(APT) update && $(APT) install -y --no-install-recommends chromium fonts-liberation libatomic1; \
 	else \
-		echo "No Chromium is found, and the tests of the page need one: ask for the package chromium, or name" \
-			"one: CRYOWIDGETS_CHROMIUM=/path/to/chrome make test" >&2; exit 1; \
+		echo "The tests of the page need a browser: ask for the packages chromium and libatomic1, or name one:" \
+			"make test CRYOWIDGETS_CHROMIUM=/path/to/chrome" >&2; exit 1; \
 	fi
