@@ -37,7 +37,8 @@ def curve(rings: ThonRings, d: float, a: float, b: float, phase_shift: float) ->
     -------
     array, (4, n)
         Spatial frequency in 1/Å along the mean defocus; observed power over background, minus one; fitted
-        ``-cos 2χ``; their correlation over a moving window of two rings.
+        ``-cos 2χ`` with the amplitude that it has there in the data; their correlation over a moving window of two
+        rings.
     """
     first = int(rings.radius.min())
     place = np.sqrt(_equivalent_k2(rings, d, a, b)) * rings.extent - first
@@ -48,7 +49,8 @@ def curve(rings: ThonRings, d: float, a: float, b: float, phase_shift: float) ->
     k = np.arange(first, first + size) / rings.extent
     chi = ctf.chi(k * k, d, rings.voltage, rings.cs, rings.amplitude_contrast, phase_shift)
     fitted = -np.cos(2 * chi)
-    return np.stack([k, observed, fitted, _agreement(observed, fitted, chi)])
+    agreement, amplitude = _agreement(observed, fitted, chi)
+    return np.stack([k, observed, amplitude * fitted, agreement])
 
 
 def plain(rings: ThonRings) -> Array:
@@ -124,22 +126,25 @@ def _equivalent_k2(rings: ThonRings, d: float, a: float, b: float) -> Array:
     return np.maximum((d + np.where(beyond, root, -root)) / bend, 0)
 
 
-def _agreement(observed: Array, fitted: Array, chi: Array) -> Array:
-    """Correlation over a window around each point: two rings at first, a tenth more for each further ring.
+def _agreement(observed: Array, fitted: Array, chi: Array) -> tuple[Array, Array]:
+    """Correlation, and factor of the best fit, over a window around each point.
 
-    Straight lines are taken out of both first, lest a slope of the background decide.
+    The window is two rings at first and a tenth more for each further ring. Straight lines are taken out of both
+    first, lest a slope of the background decide.
     """
     n = len(chi)
     rate = np.maximum(np.abs(np.gradient(chi)), 1e-6)
     ring = np.abs(chi) / math.pi
     half = np.clip(np.rint(math.pi / rate * (1 + 0.1 * ring)), 3, n // 6).astype(int)
-    out = np.empty(n)
+    correlation, factor = np.zeros(n), np.zeros(n)
     for i, h in enumerate(half):
         part = slice(max(i - h, 0), i + h + 1)
         x, y = _straightened(observed[part]), _straightened(fitted[part])
         norm = math.sqrt(float(x @ x) * float(y @ y))
-        out[i] = float(x @ y) / norm if norm > 0 else 0.0
-    return out
+        if norm > 0:
+            correlation[i] = float(x @ y) / norm
+            factor[i] = max(float(x @ y) / float(y @ y), 0.0)
+    return correlation, factor
 
 
 def _straightened(values: Array) -> Array:

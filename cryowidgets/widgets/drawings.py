@@ -70,12 +70,14 @@ def machine() -> Drawing:
     f, source = _against_time("%", list(names), from_zero=True, name=False)
     f.y_range = Range1d(0, 105)
     _legend(f, {name: _line(f, source, column, colours[column]) for column, name in names.items()})
+    f.xaxis.ticker.desired_num_ticks = 3
     return draw(f, source)
 
 
 def disk() -> Drawing:
     f, source = _against_time("MB/s", ["disk_read", "disk_write"], from_zero=True, name=False)
     _legend(f, {"read": _line(f, source, "disk_read", BLUE), "written": _line(f, source, "disk_write", ORANGE)})
+    f.xaxis.ticker.desired_num_ticks = 3
     return draw(f, source)
 
 
@@ -87,6 +89,7 @@ def tasks() -> Drawing:
         "workers": _line(f, source, "workers", BLUE, "dashed"),
     }
     _legend(f, lines)
+    f.xaxis.ticker.desired_num_ticks = 3
     return draw(f, source)
 
 
