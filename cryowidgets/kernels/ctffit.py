@@ -188,9 +188,9 @@ def fit(spectrum: Spectrum, voltage: float, cs: float, amplitude_contrast: float
     starts = search(rings, limits.defocus, limits.astigmatism, limits.phase_shift, CANDIDATES)
     quick = coarse(rings, COARSE_SECTORS)
     tried = [roughly(quick, start, limits.search_phase) for start in starts]
-    best = max(range(len(tried)), key=lambda i: tried[i].gain)
-    result = refine(rings, _candidate(tried[best], starts[best]), limits.search_phase)
-    return _judge(spectrum, rings, result, starts[best].height, _gap(tried, best, limits.search_phase), limits)
+    best = max(range(len(tried)), key=lambda i: tried[i].height)
+    result = refine(rings, tried[best], limits.search_phase)
+    return _judge(spectrum, rings, result, starts[best].height, _gap(tried, tried[best], limits.search_phase), limits)
 
 
 def _judge(spectrum: Spectrum, rings: ThonRings, result: Refined, height: float, gap: float, limits: Limits) -> CtfFit:
@@ -225,15 +225,10 @@ def _judge(spectrum: Spectrum, rings: ThonRings, result: Refined, height: float,
     )
 
 
-def _candidate(result: Refined, start: Candidate) -> Candidate:
-    return Candidate(result.d, result.a, result.b, result.phase, max(result.decay, 0.0), start.height)
-
-
-def _gap(tried: list[Refined], best: int, with_phase: bool) -> float:
+def _gap(tried: list[Candidate], best: Candidate, with_phase: bool) -> float:
     """Standard deviations between the best and the best at another defocus."""
     apart = 500.0 if with_phase else 200.0
-    rivals = [r.gain for r in tried if abs(r.d - tried[best].d) > apart]
-    return math.sqrt(max(tried[best].gain, 0.0)) - math.sqrt(max([*rivals, 0.0]))
+    return best.height - max([other.height for other in tried if abs(other.d - best.d) > apart], default=0.0)
 
 
 def _wrapped(phase: float, limits: tuple[float, float]) -> float:

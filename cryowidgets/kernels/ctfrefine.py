@@ -2,6 +2,11 @@
 
 The model is ``scale · exp(-B k² / 4) · attenuation · (-cos 2χ) + offset(k)``; the offset is a short polynomial, so that
 what the background left over cannot pull at the rings. Small and dense, so it stays in numpy on the host.
+
+No smooth model is true: protein has a form factor, and its average over the particles makes rings of its own at low
+resolution. There, rings are strong, noise is not what limits them, and least squares would trust them far too much. So
+the mean of each circle is believed no more than the model has proved to be right about its neighbours (generalised
+least squares with a random offset on each circle), while differences along a circle keep their full weight.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cryowidgets.kernels import spectrum
 from cryowidgets.kernels.ctfsearch import Candidate
@@ -19,9 +25,13 @@ OFFSETS = 5
 """Terms of the offset polynomial."""
 STEPS = 30
 OUTLIER = 6.0
-"""Standard deviations beyond which an element is left out."""
+"""Standard deviations beyond which an element is left out: crystals."""
 MISFIT = 0.25
-"""Share of the rings by which the model is allowed to be wrong."""
+"""Share of the rings by which the model is wrong anyhow."""
+CAUTION = 4.0
+"""How much larger the model's error is taken than what is left over, for the fit has swallowed most of it."""
+REACH = 8
+"""Circles on either side that say how wrong the model is here."""
 NEIGHBOURS = 4.0
 """Elements that share one value, as the window correlates them."""
 
@@ -40,8 +50,6 @@ class Refined:
         B of the rings in the power spectrum, Å².
     scale : float
         Their amplitude relative to the background at low frequency.
-    gain : float
-        How much better than no rings, as the square of standard deviations.
     covariance : array, (4, 4)
         Of d, a, b (Å) and phase (degrees); the last is zero where the phase was not refined.
     """
@@ -52,7 +60,6 @@ class Refined:
     phase: float
     decay: float
     scale: float
-    gain: float
     covariance: Array
 
 
@@ -69,16 +76,23 @@ def refine(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Refi
         Whether the phase shift is refined as well.
     """
     fit = _Fit(rings, start, with_phase)
-    p = fit.descend(fit.first(start), rings.weight, STEPS // 3)
-    sure, weight = fit.weights(p)
-    p = fit.descend(p, weight, STEPS)
-    return fit.result(p, weight, sure)
+    p = fit.descend(fit.first(start), STEPS // 3)
+    for _ in range(2):
+        fit.reconsider(p)
+        p = fit.descend(p, STEPS)
+    d, a, b, phase, decay, scale = (float(x) for x in p[:6])
+    return Refined(d, a, b, math.degrees(phase), decay, scale, fit.covariance(p))
 
 
-def roughly(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Refined:
-    """A third of the steps from a candidate, to see whether it is worth all of them."""
+def roughly(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Candidate:
+    """Go some way from a candidate, to see whether it is worth the whole.
+
+    Its new height is that of the fit: standard deviations by which it is better than no rings.
+    """
     fit = _Fit(rings, start, with_phase)
-    return fit.result(fit.descend(fit.first(start), rings.weight, STEPS // 3), rings.weight, rings.weight)
+    p = fit.descend(fit.first(start), STEPS // 3)
+    d, a, b, phase, decay = (float(x) for x in p[:5])
+    return Candidate(d, a, b, math.degrees(phase), max(decay, 0.0), fit.height(p))
 
 
 class _Fit:
@@ -86,120 +100,144 @@ class _Fit:
 
     def __init__(self, rings: ThonRings, start: Candidate, with_phase: bool) -> None:
         self.rings, self.with_phase = rings, with_phase
-        self.smooth = _smooth(rings)
+        self.weight = rings.weight
+        self.circles: _Circles | None = None
         self.slope = rings.slope
-        self.lag(start.d)
+        k = np.sqrt(rings.k2)
+        x = (2 * k - k.min() - k.max()) / (k.max() - k.min())
+        self.smooth = np.polynomial.chebyshev.chebvander(x, OFFSETS - 1).T.copy()
+        self.look_through(start.d)
 
-    def lag(self, d: float) -> None:
-        """Take what the window takes from rings of this defocus into account."""
-        x, y = self.rings.lag(d)
-        self.seen = spectrum.attenuation(x, y)
+    def look_through(self, d: float) -> None:
+        """Take into account what the window leaves of rings of this defocus."""
+        self.seen = spectrum.attenuation(*self.rings.lag(d))
 
     def first(self, start: Candidate) -> Array:
         p = np.zeros(6 + len(self.smooth))
         p[:6] = start.d, start.a, start.b, math.radians(start.phase), start.decay, 0.1
         return p
 
-    def model(self, p: Array) -> Array:
-        twice = 2 * self.rings.phase(p[0], p[1], p[2], math.degrees(p[3]))
-        envelope = np.exp(-0.25 * p[4] * self.rings.k2) * self.seen
-        return -p[5] * envelope * np.cos(twice) + p[6:] @ self.smooth
-
-    def weights(self, p: Array) -> tuple[Array, Array]:
-        """What each element is worth beside an intermediate fit: by its own noise alone, and by that of the model, too.
-
-        Power has a spread in proportion to its mean, and a few elements belong to crystals. A Gaussian envelope is
-        wrong by some share of the rings, the same all along a ring, so that averaging over it does not help: where the
-        rings are strong, at low resolution, that limits what they can tell, and the many weak ones count more.
-        """
-        self.lag(p[0])
+    def reconsider(self, p: Array) -> None:
+        """Weigh elements and circles by what an intermediate fit tells of noise and of the model's own error."""
+        self.look_through(p[0])
         model = self.model(p)
-        noise = 1 + np.clip(model, -0.7, None)
+        noise = 1 + np.clip(model, -0.7, None)  # power has a spread in proportion to its mean
         rest = (self.rings.y - model) / noise
         total = max(float(self.rings.weight.sum()), 1e-12)
-        sigma = math.sqrt(float(self.rings.weight @ rest**2) / total)
-        sure = np.where(np.abs(rest) < OUTLIER * sigma, self.rings.weight / noise**2, 0.0)
-        rings = p[5] * np.exp(-0.25 * p[4] * self.rings.k2) * self.seen
-        along = np.bincount(self.rings.radius, self.rings.weight)[self.rings.radius] / NEIGHBOURS
-        return sure, sure / (1 + along * (MISFIT * rings / (noise * max(sigma, 1e-12))) ** 2)
+        sigma = max(math.sqrt(float(self.rings.weight @ rest**2) / total), 1e-12)
+        self.weight = np.where(np.abs(rest) < OUTLIER * sigma, self.rings.weight / noise**2, 0.0)
+        circles = _Circles(self.rings.radius, self.weight)
+        chance = NEIGHBOURS * sigma**2 / circles.total
+        rings = circles.mean(p[5] * self.envelope(p))
+        left = circles.mean(self.rings.y - model) ** 2 - chance
+        wrong = CAUTION**2 * np.maximum(_running_mean(left, REACH), 0) + (MISFIT * rings) ** 2
+        circles.share = 1 - 1 / np.sqrt(1 + wrong / chance)
+        self.circles = circles
 
-    def system(self, p: Array, weight: Array) -> tuple[float, Array, Array]:
-        """Cost, normal matrix and right-hand side."""
+    def envelope(self, p: Array) -> Array:
+        return np.exp(-0.25 * p[4] * self.rings.k2) * self.seen
+
+    def model(self, p: Array) -> Array:
+        twice = 2 * self.rings.phase(p[0], p[1], p[2], math.degrees(p[3]))
+        return -p[5] * self.envelope(p) * np.cos(twice) + p[6:] @ self.smooth
+
+    def jacobian(self, p: Array) -> tuple[Array, Array]:
+        """Derivatives of the model (parameters, elements) and what it leaves of the spectrum, both whitened."""
         r = self.rings
         twice = 2 * r.phase(p[0], p[1], p[2], math.degrees(p[3]))
-        envelope = np.exp(-0.25 * p[4] * r.k2) * self.seen
+        envelope = self.envelope(p)
         cosine = -np.cos(twice) * envelope
         sine = (2 * p[5]) * np.sin(twice) * envelope
-        rest = r.y - p[5] * cosine - p[6:] @ self.smooth
-        jacobian = np.empty((len(p), len(rest)))
-        jacobian[0] = sine * self.slope
-        jacobian[1] = jacobian[0] * r.cos2
-        jacobian[2] = jacobian[0] * r.sin2
-        jacobian[3] = sine if self.with_phase else 0.0
-        jacobian[4] = cosine * r.k2 * (-0.25 * p[5])
-        jacobian[5] = cosine
-        jacobian[6:] = self.smooth
-        self.jacobian = jacobian
-        weighted = jacobian * weight
-        return float(weight @ rest**2), weighted @ jacobian.T, weighted @ rest
+        out = np.empty((len(p), len(r.y)))
+        out[0] = sine * self.slope
+        out[1] = out[0] * r.cos2
+        out[2] = out[0] * r.sin2
+        out[3] = sine if self.with_phase else 0.0
+        out[4] = cosine * r.k2 * (-0.25 * p[5])
+        out[5] = cosine
+        out[6:] = self.smooth
+        return self.white(out), self.white(r.y - p[5] * cosine - p[6:] @ self.smooth)
 
-    def cost(self, p: Array, weight: Array) -> float:
-        return float(weight @ (self.rings.y - self.model(p)) ** 2)
+    def white(self, values: Array) -> Array:
+        return values if self.circles is None else self.circles.without_share(values)
 
-    def descend(self, p: Array, weight: Array, steps: int) -> Array:
-        damping = 1e-2
-        cost, matrix, right = self.system(p, weight)
+    def cost(self, p: Array) -> float:
+        return float(self.weight @ self.white(self.rings.y - self.model(p)) ** 2)
+
+    def descend(self, p: Array, steps: int) -> Array:
+        """Levenberg-Marquardt until a step gains nothing beside the noise."""
+        damping, cost = 1e-2, self.cost(p)
+        matrix, right = self._normal(p)
         for _ in range(steps):
-            diagonal = np.maximum(np.diag(matrix), 1e-30 + 1e-12 * np.diag(matrix).max())
             # scaled, since an Å of defocus and a unit of scale differ by orders of magnitude
-            root = 1 / np.sqrt(diagonal)
+            root = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-30 + 1e-12 * np.diag(matrix).max()))
             step = root * np.linalg.solve(matrix * root[:, None] * root + damping * np.eye(len(p)), right * root)
             trial = p + step
             trial[4] = min(max(trial[4], -100.0), 4000.0)
-            trial_cost = self.cost(trial, weight)
+            trial_cost = self.cost(trial)
             if trial_cost <= cost:
-                done = cost - trial_cost < 1e-3 * cost / len(weight)  # in units of the noise
-                p = trial
-                cost, matrix, right = self.system(p, weight)
-                damping = max(0.2 * damping, 1e-9)
-                if done:
+                gained, p, cost = cost - trial_cost, trial, trial_cost
+                if gained < 1e-3 * cost / len(self.weight):
                     break
+                matrix, right = self._normal(p)
+                damping = max(0.2 * damping, 1e-9)
             else:
                 damping *= 8
                 if damping > 1e8:
                     break
         return p
 
-    def result(self, p: Array, weight: Array, sure: Array) -> Refined:
-        cost, matrix, _ = self.system(p, weight)
-        free = np.ones(len(p), dtype=bool)
-        free[3] = self.with_phase
-        variance = self.cost(p, sure) / max(float(np.count_nonzero(sure)) - int(free.sum()), 1.0)
-        shared = spectrum.correlation(*self.rings.lag(p[0]))
-        j = self.jacobian[free]
-        inverse = np.linalg.pinv(matrix[np.ix_(free, free)], hermitian=True)
-        spread = (j * (weight**2 * shared * variance / np.maximum(weight, 1e-12))) @ j.T
+    def _normal(self, p: Array) -> tuple[Array, Array]:
+        jacobian, rest = self.jacobian(p)
+        weighted = jacobian * self.weight
+        return weighted @ jacobian.T, weighted @ rest
+
+    def covariance(self, p: Array) -> Array:
+        """Of d, a, b and phase (degrees), neighbouring elements being correlated: a sandwich estimate."""
+        free = np.array([True, True, True, self.with_phase, *[True] * (len(p) - 4)])
+        jacobian = self.jacobian(p)[0][free]
+        inverse = np.linalg.pinv((jacobian * self.weight) @ jacobian.T, hermitian=True)
+        spread = (
+            jacobian * (self.weight * self._variance(p) * spectrum.correlation(*self.rings.lag(p[0])))
+        ) @ jacobian.T
         whole = np.zeros((len(p), len(p)))
         whole[np.ix_(free, free)] = inverse @ spread @ inverse
         unit = np.array([1, 1, 1, 180 / math.pi])
-        covariance = whole[:4, :4] * unit[:, None] * unit
-        flat = np.linalg.lstsq((self.smooth * np.sqrt(weight)).T, self.rings.y * np.sqrt(weight), rcond=None)[0]
-        flat_cost = float(weight @ (self.rings.y - flat @ self.smooth) ** 2)
-        rings_only = self.jacobian[5] ** 2 * weight
-        share = float(rings_only @ shared) / max(float(rings_only.sum()), 1e-30)
-        return Refined(
-            d=float(p[0]),
-            a=float(p[1]),
-            b=float(p[2]),
-            phase=math.degrees(p[3]),
-            decay=float(p[4]),
-            scale=float(p[5]),
-            gain=(flat_cost - cost) / (variance * share) if variance > 0 else 0.0,
-            covariance=covariance,
-        )
+        return np.asarray(whole[:4, :4] * unit[:, None] * unit)
+
+    def height(self, p: Array) -> float:
+        """Standard deviations by which the rings are better than the offset alone."""
+        root = np.sqrt(self.weight)
+        flat = np.linalg.lstsq((self.smooth * root).T, self.rings.y * root, rcond=None)[0]
+        gain = float(self.weight @ (self.rings.y - flat @ self.smooth) ** 2) - self.cost(p)
+        rings = self.weight * self.jacobian(p)[0][5] ** 2
+        shared = float(rings @ spectrum.correlation(*self.rings.lag(p[0]))) / max(float(rings.sum()), 1e-30)
+        return math.sqrt(max(gain, 0.0) / max(self._variance(p) * shared, 1e-30))
+
+    def _variance(self, p: Array) -> float:
+        """Of an element of weight 1."""
+        rest = self.rings.y - self.model(p)
+        return float(self.weight @ rest**2) / max(float(np.count_nonzero(self.weight)) - len(p), 1.0)
 
 
-def _smooth(rings: ThonRings) -> Array:
-    k = np.sqrt(rings.k2)
-    x = (2 * k - k.min() - k.max()) / (k.max() - k.min())
-    return np.polynomial.chebyshev.chebvander(x, OFFSETS - 1).T.copy()
+class _Circles:
+    """Sums over elements of one radius, which lie side by side, and what part of their mean is not believed."""
+
+    def __init__(self, radius: NDArray[np.int64], weight: Array) -> None:
+        self._starts = np.concatenate([[0], np.flatnonzero(np.diff(radius)) + 1])
+        self._count = np.diff(np.concatenate([self._starts, [len(radius)]]))
+        self._weight = weight
+        self.total = np.maximum(np.add.reduceat(weight, self._starts), 1e-12)
+        self.share = np.zeros(len(self._starts))
+
+    def mean(self, values: Array) -> Array:
+        """Weighted mean along each circle, of the last axis."""
+        return np.asarray(np.add.reduceat(values * self._weight, self._starts, axis=-1) / self.total)
+
+    def without_share(self, values: Array) -> Array:
+        return values - np.repeat(self.mean(values) * self.share, self._count, axis=-1)
+
+
+def _running_mean(values: Array, reach: int) -> Array:
+    kernel = np.ones(2 * reach + 1)
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")

@@ -65,7 +65,7 @@ def power_spectrum(image: Any, pixel_size: float, box: int = 512, finest: float 
     pixel_size : float
         Å/px.
     box : int
-        Side of the spectrum in px, even.
+        Side of the spectrum in px; one less where it is odd.
     finest : float
         Pixel size in Å/px beyond which nothing is worth fitting.
     """
@@ -73,6 +73,7 @@ def power_spectrum(image: Any, pixel_size: float, box: int = 512, finest: float 
     image = xp.astype(image, xp.float32)
     height, width = image.shape
     image = image - float(xp.sum(image, dtype=xp.float64)) / (height * width)
+    box -= box % 2
     tile = _tile_side(box, max(finest / pixel_size, 1.0), min(height, width))
     kept = min(box, tile, 2 * int(0.5 * tile * min(pixel_size / finest, 1.0)))
     window = _window(tile, xp)

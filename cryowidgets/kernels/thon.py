@@ -20,14 +20,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ThonRings:
-    """Flattened spectrum: one entry for each element of the half plane within the resolution range.
+    """Flattened spectrum: one entry for each element of the half plane within the resolution range, by radius.
 
     Attributes
     ----------
     y : array
         Power relative to the smooth background, minus one: rings about zero.
     weight : array
-        0 for what is not to be trusted; relative to the noise of `y` otherwise.
+        How many elements an entry stands for.
     k2, cos2, sin2 : array
         Squared spatial frequency in 1/Å², cosine and sine of twice the azimuth.
     radius : array of int
@@ -91,19 +91,20 @@ def flatten(
     k2, cos2, sin2 = ctf.polar((box, box), power.pixel_size)
     k = np.sqrt(k2)
     radius = np.rint(k * power.extent).astype(np.int64)
-    weight = np.ones_like(values)
-    weight[:, :2] = 0  # the cross of fixed patterns and edges
-    weight[:2, :] = weight[-1:, :] = 0
+    trusted = np.ones(values.shape, dtype=bool)
+    trusted[:, :2] = trusted[:2, :] = trusted[-1:, :] = False  # the cross of fixed patterns and edges
     last = min(power.extent / max(resolution[1], 1e-6), 0.48 * box)
-    inside = (radius >= power.extent / resolution[0]) & (radius <= last) & (weight > 0)
-    y, r = values[inside], radius[inside]
+    inside = (radius >= power.extent / resolution[0]) & (radius <= last) & trusted
+    elements = np.flatnonzero(inside)
+    elements = elements[np.argsort(radius.ravel()[elements], kind="stable")]
+    y, r = values.ravel()[elements], radius.ravel()[elements]
     background = _background(r, y) if len(y) else np.empty(0)
     return ThonRings(
         y=y / background[r] - 1,
-        weight=weight[inside],
-        k2=k2[inside],
-        cos2=cos2[inside],
-        sin2=sin2[inside],
+        weight=np.ones(len(y)),
+        k2=k2.ravel()[elements],
+        cos2=cos2.ravel()[elements],
+        sin2=sin2.ravel()[elements],
         radius=r,
         background=background,
         extent=power.extent,
@@ -144,6 +145,7 @@ def _background(radius: NDArray[np.int64], values: Array, degree: int = 6) -> Ar
     count = np.bincount(radius)
     mean = np.bincount(radius, values)[count > 0] / count[count > 0]
     ring = np.flatnonzero(count)
+    degree = min(degree, len(ring) - 1)
     fit = np.polynomial.Polynomial.fit(ring, np.log(mean), degree, w=np.sqrt(count[count > 0]))
     background = np.full(len(count), np.nan)
     background[ring[0] :] = np.exp(fit(np.arange(ring[0], len(count))))
