@@ -146,6 +146,7 @@ function column(buffer) {
 }
 
 async function render({ model, el, signal }) {
+  await listen(model);
   el.classList.add("cw-plot");
   const title = document.createElement("div");
   const room = document.createElement("div");

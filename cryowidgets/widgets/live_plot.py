@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import numpy as np
 from traitlets import List, Unicode
 
+from cryowidgets.widgets.part import Part, esm
 from cryowidgets.widgets.server import BOKEH_FILES, BOKEH_VERSION
 
 if TYPE_CHECKING:
     from bokeh.models import ColumnDataSource, Plot
-
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ def draw(figure: Plot, source: ColumnDataSource, texts: Sequence[str] = ()) -> D
     return Drawing(json.dumps(json_item(figure)), source.name, [c for c in columns if c not in texts], list(texts))
 
 
-class LivePlot(anywidget.AnyWidget):
+class LivePlot(Part):
     """A Bokeh figure whose rows Python may add to, in any number of browser tabs at once.
 
     The stock Jupyter wrapper of Bokeh keeps the rows in the widget's state and lets the browser answer each change:
@@ -77,8 +74,8 @@ class LivePlot(anywidget.AnyWidget):
     2
     """
 
-    _esm = _HERE / "live_plot.js"
-    _css = _HERE / "style.css"
+    _esm = esm("live_plot.js")
+    _fixed = (*Part._fixed, "_figure", "_source", "_bokeh", "_numbers", "_texts")
 
     title = Unicode().tag(sync=True)
     note = Unicode(help="What stands beside the title").tag(sync=True)
@@ -112,6 +109,7 @@ class LivePlot(anywidget.AnyWidget):
         self._first = 0  # number of the oldest row held, counted over the whole epoch
         self._tap: list[Callable[[int], None]] = []
         self._selected: int | None = None
+        self._asked = False  # by a page; before that there is nobody to send anything to
         self._columns: dict[str, Any] = _columns({name: start.get(name, []) for name in names}, figure.texts)
         super().__init__(
             empty=empty,
@@ -124,7 +122,6 @@ class LivePlot(anywidget.AnyWidget):
             _texts=figure.texts,
             **kwargs,
         )
-        self.on_msg(self._receive)
 
     @property
     def columns(self) -> list[str]:
@@ -165,16 +162,18 @@ class LivePlot(anywidget.AnyWidget):
     def select(self, id: int | None) -> None:
         """Mark the row with this id, in all pages; none where None."""
         self._selected = id
-        self.send({"type": "select", "id": id})
+        if self._asked:
+            self.send({"type": "select", "id": id})
 
     def on_tap(self, call: Callable[[int], None]) -> None:
         """Call with the id of the row nearest to where a person clicked."""
         self._tap.append(call)
 
-    def _receive(self, _: Any, message: Any, __: Any) -> None:
-        """A page asks. What it says is not trusted: anything unknown is left unanswered."""
-        kind = message.get("type") if isinstance(message, dict) else None
+    def _receive(self, message: dict) -> None:
+        """A page asks; anything unknown is left unanswered."""
+        kind = message.get("type")
         if kind == "need":
+            self._asked = True
             self._send_rows(self._first)
             self.send({"type": "select", "id": self._selected})
         elif kind == "bokeh":
@@ -184,6 +183,8 @@ class LivePlot(anywidget.AnyWidget):
                 call(message["id"])
 
     def _send_rows(self, first: int) -> None:
+        if not self._asked:
+            return
         skip = first - self._first
         columns = {name: values[skip:] for name, values in self._columns.items()}
         message = {

@@ -18,7 +18,8 @@ function cell(text, column) {
   return td;
 }
 
-function render({ model, el, signal }) {
+async function render({ model, el, signal }) {
+  await listen(model);
   el.classList.add("cw-table");
   const name = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}-${views++}`;
   const head = document.createElement("div");

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import anywidget
 from traitlets import List, Unicode
 
-_HERE = Path(__file__).parent
+from cryowidgets.widgets.part import Part, esm
+
 MOST = 200
 """Rows that a page may ask for at once."""
 VIEWS = 16
@@ -41,7 +39,7 @@ class Row:
     """What to say to who points at it."""
 
 
-class LiveTable(anywidget.AnyWidget):
+class LiveTable(Part):
     """Rows are fetched while people scroll, and fetched again on `refresh`.
 
     Parameters
@@ -56,8 +54,7 @@ class LiveTable(anywidget.AnyWidget):
         What to say while there are no rows.
     """
 
-    _esm = _HERE / "live_table.js"
-    _css = _HERE / "style.css"
+    _esm = esm("live_table.js")
 
     columns = List().tag(sync=True)
     empty = Unicode().tag(sync=True)
@@ -75,7 +72,6 @@ class LiveTable(anywidget.AnyWidget):
         self._tap: list[Callable[[int], None]] = []
         self._chosen: int | None = None
         super().__init__(columns=[vars(c) for c in columns], empty=empty)
-        self.on_msg(self._receive)
 
     def refresh(self) -> None:
         """Fetch again what the pages show; those for which nothing changed hear nothing."""
@@ -94,16 +90,14 @@ class LiveTable(anywidget.AnyWidget):
     def select(self, id: int | None) -> None:
         """Mark a row in all pages; none where None."""
         self._chosen = id
-        self.send({"type": "select", "id": id})
+        if self._windows:
+            self.send({"type": "select", "id": id})
 
     def on_tap(self, call: Callable[[int], None]) -> None:
         """Call with the id of a row that a person clicked."""
         self._tap.append(call)
 
-    def _receive(self, _: Any, message: Any, __: Any) -> None:
-        """A page speaks; nothing of it is trusted."""
-        if not isinstance(message, dict):
-            return
+    def _receive(self, message: dict) -> None:
         kind, view = message.get("type"), message.get("view")
         if kind == "need" and isinstance(view, str) and _counts(message, "first", "count"):
             self._windows.pop(view[:64], None)

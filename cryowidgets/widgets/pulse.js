@@ -1,7 +1,8 @@
 // Tells Python that somebody looks, and tells those who look when Python no longer answers: a page that has silently
 // stopped is worse than none.
 
-function render({ model, el, signal }) {
+async function render({ model, el, signal }) {
+  await listen(model);
   el.classList.add("cw-pulse");
   const banner = document.createElement("div");
   banner.className = "cw-banner";

@@ -83,7 +83,7 @@ class Stage:
             self._widgets[id] = widget
             state = {k: v for k, v in widget.get_state().items() if isinstance(v, (str, int, float, list, dict, bool))}
             style_sheet = widget.get_state().get("_css", "")
-            self.page.add_style_tag(content=style_sheet)
+            self.page.add_style_tag(content=str(style_sheet))
             self.page.evaluate("([id, state]) => begin(id, state)", [id, state])
         self.page.evaluate("([id, name, style]) => { draw(id, name, style) }", [id, name, style])
         self.settle()

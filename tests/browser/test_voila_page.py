@@ -274,8 +274,8 @@ def test_kernel_of_a_browser_that_vanished_ends(kiosk):
     async def visit():
         kernel, socket = await connect(kiosk, PROTOCOL)
         assert kernel_process(kiosk, kernel)
-        socket.protocol.stream.close()
-        await asyncio.sleep(0.1)
+        stream, socket.protocol = socket.protocol.stream, None
+        stream.close()
         return kernel
 
     kernel = in_thread(visit)

@@ -38,6 +38,10 @@ class Wire:
         """A page sets traits, as a person's input does."""
         widget.comm.handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
 
+    @staticmethod
+    def log():
+        return RecordingComm.sent
+
     def clear(self):
         RecordingComm.sent.clear()
 

@@ -55,6 +55,7 @@ def test_rows_of_the_plots_are_the_rows_of_the_ledger(page, filled, reader):
 def test_only_what_is_new_is_sent(wire, page, filled, reader):
     filled.arrive(50)
     filled.process(pictures=False)
+    wire.hear(page.drift, type="need")
     page.refresh(reader)
     filled.arrive(1)
     filled.process(pictures=False)
@@ -141,6 +142,9 @@ def test_newest_exposure_is_shown_until_one_is_chosen(page, filled, reader):
 def test_clicks_on_plots_and_table_choose(wire, page, filled, reader):
     filled.arrive(5)
     filled.process(pictures=False)
+    for plot in (page.drift, page.defocus):
+        wire.hear(plot, type="need")
+    wire.hear(page.table, type="need", view="a", first=0, count=10)
     wire.hear(page.defocus, type="tap", id=2)
     page.refresh(reader)
     assert page._shown == 2

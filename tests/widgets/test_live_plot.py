@@ -16,7 +16,31 @@ def plot(wire):
     source = ColumnDataSource({"id": [], "x": [], "name": []})
     f = figure(height=200)
     f.scatter("x", "id", source=source)
-    return LivePlot(f, source, texts=["name"], keep=10)
+    plot = LivePlot(f, source, texts=["name"], keep=10)
+    wire.hear(plot, type="need")
+    wire.clear()
+    return plot
+
+
+def test_nothing_is_sent_before_a_page_has_asked(wire):
+    source = ColumnDataSource({"id": []})
+    plot = LivePlot(figure(), source)
+    wire.clear()
+    plot.stream({"id": [1, 2]})
+    plot.select(1)
+    assert len(wire) == 0
+    wire.hear(plot, type="need")
+    assert [m["count"] for m, _ in wire.said(plot, "rows")] == [2]
+    assert [m["id"] for m, _ in wire.said(plot, "select")] == [1]
+
+
+def test_a_page_that_took_long_to_load_is_told_what_changed_meanwhile(wire, plot):
+    plot.note = "median 3 Å"
+    wire.clear()
+    wire.hear(plot, type="new")
+    (message,) = [data for _, _, data, _ in type(wire).log()]
+    assert message["state"]["note"] == "median 3 Å" and "layout" in message["state"]
+    assert not {"_esm", "_css", "_figure"} & set(message["state"]), "what cannot change need not be sent again"
 
 
 def rows(first, count):
