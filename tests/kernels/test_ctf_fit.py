@@ -1,5 +1,6 @@
 """The CTF fit against images of known transfer function, and its honesty where there is nothing to fit."""
 
+import array_api_strict
 import numpy as np
 import pytest
 from scipy import fft, ndimage
@@ -126,6 +127,14 @@ def test_twice_the_pixel_is_four_times_the_defocus(image):
         image, 2.4, 300.0, 0.0, 0.1, limits=Limits(defocus=(12000, 200000), astigmatism=12000, resolution=(60, 10))
     )
     assert two.defocus_u == pytest.approx(4 * one.defocus_u, rel=0.01)
+
+
+def test_an_image_of_another_array_library_gives_the_same():
+    image = specimen(15000, 900, 25, n=600).astype(np.float32)
+    ours, _ = estimate(image, 1.2, **OPTICS)
+    theirs, _ = estimate(array_api_strict.asarray(image), 1.2, **OPTICS)
+    assert theirs.defocus_u == pytest.approx(ours.defocus_u, abs=0.1)
+    assert theirs.angle == pytest.approx(ours.angle, abs=0.01)
 
 
 def test_u_is_the_larger_and_the_angle_is_in_range():
