@@ -29,8 +29,9 @@ def text(notebook, cell_with: str = "") -> str:
 
 
 @pytest.fixture
-def execute(checkout, tmp_path):
-    """Execute a notebook with parameters; the executed one."""
+def execute(checkout, tmp_path, monkeypatch):
+    """Execute a notebook with parameters; the executed one. What it keeps in temporary folders goes with the test."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     def go(name: str, **parameters):
         papermill.execute_notebook(
