@@ -22,8 +22,14 @@ def main(workers: int) -> None:
     from distributed import LocalCluster
     from distributed.security import Security
 
-    # One death is enough to blame the task: the ledger counts attempts, Dask need not try three more workers.
-    dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.admin.low-level-log-length": 100})
+    settings = {
+        # One death is enough to blame the task: the ledger counts attempts, Dask need not try three more workers.
+        "distributed.scheduler.allowed-failures": 1,
+        # Dask blames all tasks that a dead worker had in hand, so give each just the one that it does.
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.admin.low-level-log-length": 100,
+    }
+    dask.config.set(settings)
     security = Security.temporary()
     cluster = LocalCluster(
         security=security,
