@@ -54,7 +54,7 @@ def create_table(kind: type[Item]) -> tuple[str, ...]:
     return (
         f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, step INTEGER NOT NULL "
         f"REFERENCES step, exposure INTEGER REFERENCES exposure, task INTEGER NOT NULL REFERENCES task, "
-        f"version INTEGER NOT NULL, time REAL NOT NULL{columns}, UNIQUE (step, exposure))",
+        f"version INTEGER NOT NULL, time REAL NOT NULL{columns}, UNIQUE (exposure, step))",
         f"CREATE INDEX IF NOT EXISTS {word}_step ON {table} (step, id)",
     )
 
