@@ -77,12 +77,14 @@ class Dask:
         if not self._alive():
             outcomes += [_lost(task) for task in self._flying]
             self._flying.clear()
-        landed = [(t, f) for t, f in drain(self._landed, 0 if outcomes else wait) if self._flying.get(t) is f]
-        outcomes += self._fetch([(t, f) for t, f in landed if f.status == "finished"])
-        for task, future in landed:
-            if future.status == "error":
+        # Looked at once: a task whose answer died with its worker is done again and changes its status meanwhile.
+        fallen = drain(self._landed, 0 if outcomes else wait)
+        landed = [(t, f, f.status) for t, f in fallen if self._flying.get(t) is f]
+        outcomes += self._fetch([(t, f) for t, f, status in landed if status == "finished"])
+        for task, future, status in landed:
+            if status == "error":
                 outcomes.append(_killed(task, future))
-            elif future.status != "finished":
+            elif status != "finished":
                 outcomes.append(_lost(task))
             self._flying.pop(task, None)
             future.release()
