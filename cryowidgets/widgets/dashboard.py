@@ -39,7 +39,19 @@ def session(project: Any = None, control: bool = False) -> W.DOMWidget:
         from cryowidgets.widgets.panels import sentence
 
         return sentence(str(error))
-    return SessionView(Path(folder), control)
+    view = SessionView(Path(folder), control)
+    if os.environ.get("CRYOWIDGETS_KIOSK"):
+        _shut_in()
+    return view
+
+
+def _shut_in() -> None:
+    """Whoever looks at a kiosk may talk to the widgets that are there, and may not make others in the kernel."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None and hasattr(shell, "kernel"):
+        shell.kernel.comm_manager.unregister_target("jupyter.widget", W.Widget.handle_comm_opened)
 
 
 class SessionView(Window):

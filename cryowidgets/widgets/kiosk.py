@@ -194,6 +194,7 @@ def _environment(private: Path, project: Path, kiosk: bool) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",  # a viewer computes nothing, and threads cost memory
         "CRYOWIDGETS_PROJECT": str(project),
         "CRYOWIDGETS_CONTROL": "" if kiosk else "1",
+        "CRYOWIDGETS_KIOSK": "1" if kiosk else "",
         "CRYOWIDGETS_DRAWINGS": str(private / "drawings.json"),
     }
 

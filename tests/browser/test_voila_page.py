@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import psutil
 import pytest
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -283,6 +284,34 @@ def test_kernel_of_a_browser_that_vanished_ends(kiosk):
     assert f"kernel {kernel} has had no page" in kiosk.log
 
 
+def test_a_viewer_can_neither_run_code_nor_make_widgets(kiosk, tmp_path):
+    """What a hostile client may send, past our page: the kernel answers the harmless question and nothing else."""
+    proof = tmp_path / "proof"
+
+    async def visit():
+        _, socket = await connect(kiosk, PROTOCOL)
+        await say(socket, "execute_request", {"code": f"open({str(proof)!r}, 'w')", "silent": False})
+        state = {"_model_module": "@jupyter-widgets/controls", "_model_name": "TextModel", "_view_name": "TextView"}
+        opened = {"comm_id": "mine", "target_name": "jupyter.widget", "data": {"state": state, "buffer_paths": []}}
+        await say(socket, "comm_open", opened, metadata={"version": "2.1.0"})
+        asked = {"comm_id": "ask", "target_name": "jupyter.widget.control", "data": {}}
+        await say(socket, "comm_open", asked, metadata={"version": "1.0.0"})
+        await say(socket, "comm_msg", {"comm_id": "ask", "data": {"method": "request_states"}})
+        answers = []
+        while not any("states" in a.get("data", {}) for a in answers):
+            message = await asyncio.wait_for(socket.read_message(), 60)
+            answers.append(json.loads(bytes(deserialize_msg_from_ws_v1(message)[1][3])))
+        stream, socket.protocol = socket.protocol.stream, None
+        stream.close()
+        return answers
+
+    answers = in_thread(visit)
+    states = answers[-1]["data"]["states"]
+    assert len(states) > 20 and "mine" not in states
+    assert any(a.get("comm_id") == "mine" for a in answers), "the kernel closes what it does not take"
+    assert not proof.exists()
+
+
 def test_server_survives_a_client_of_the_old_protocol(kiosk, wall, filled, reader):
     with pytest.raises(HTTPClientError, match="400"):
         in_thread(lambda: connect(kiosk))
@@ -332,6 +361,14 @@ async def connect(server, *protocols: str):
     address = server.address.replace("http:", "ws:") + f"api/kernels/{id}/channels?session_id={uuid.uuid4().hex}"
     request = HTTPRequest(address, headers={"Authorization": f"token {server.token}"})
     return id, await websocket_connect(request, subprotocols=list(protocols))
+
+
+async def say(socket, kind: str, content: dict, metadata: dict | None = None) -> None:
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "session": "x", "username": "x", "version": "5.3"}
+    header["date"] = "2026-01-01T00:00:00Z"
+    message = {"header": header, "parent_header": {}, "metadata": metadata or {}, "content": content}
+    packed = serialize_msg_to_ws_v1(message, "shell", lambda part: json.dumps(part).encode())
+    await socket.write_message(packed, binary=True)
 
 
 def in_thread(make):
