@@ -291,7 +291,9 @@ def test_a_viewer_can_neither_run_code_nor_make_widgets(kiosk, tmp_path):
     async def visit():
         _, socket = await connect(kiosk, PROTOCOL)
         await say(socket, "execute_request", {"code": f"open({str(proof)!r}, 'w')", "silent": False})
-        state = {"_model_module": "@jupyter-widgets/controls", "_model_name": "TextModel", "_view_name": "TextView"}
+        state = {"_model_name": "TextModel", "_view_name": "TextView", "value": "mine"}
+        for part in ("_model_module", "_view_module"):
+            state |= {part: "@jupyter-widgets/controls", f"{part}_version": "2.0.0"}
         opened = {"comm_id": "mine", "target_name": "jupyter.widget", "data": {"state": state, "buffer_paths": []}}
         await say(socket, "comm_open", opened, metadata={"version": "2.1.0"})
         asked = {"comm_id": "ask", "target_name": "jupyter.widget.control", "data": {}}
