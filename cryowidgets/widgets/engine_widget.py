@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import ipywidgets as W
@@ -61,6 +62,8 @@ class EngineButtons(W.Box):
         self._folder, self._wake = folder, wake
         self._starting: threading.Thread | None = None
         self._said = W.HTML()
+        self.process: Popen | None = None
+        """The engine, where it was started from here."""
         self.start = W.Button(description="Start engine", button_style="primary")
         self.pause = self._button("Pause", "pause", "Hand out no new tasks; what is under way is finished")
         self.resume = self._button("Resume", "resume", "Go on after the pause")
@@ -78,6 +81,8 @@ class EngineButtons(W.Box):
         self.add_class("cw-buttons")
 
     def refresh(self, reader: Reader, session: Session) -> None:
+        if self.process is not None and self.process.poll() is not None:
+            self.process = None
         alive = bool(session.engine and session.engine.alive)
         show_if(self.start, not alive)
         self.start.disabled = self._starting is not None
@@ -132,7 +137,7 @@ class EngineButtons(W.Box):
         from cryowidgets.project import Project
 
         try:
-            Project(self._folder).run(background=True)
+            self.process = Project(self._folder).run(background=True)
             said = ""
         except CryowidgetsError as error:
             said = f"<span class='cw-failed'>{texts.safe(error)}</span>"

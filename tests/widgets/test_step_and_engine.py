@@ -1,0 +1,132 @@
+"""A step and the engine as widgets of their own."""
+
+import ipywidgets as W
+import numpy as np
+import pytest
+
+from cryowidgets.engine import inbox
+from cryowidgets.project import Project
+from cryowidgets.protocols import registry
+from cryowidgets.widgets import EngineWidget, ProtocolWidget, views
+from cryowidgets.widgets.form import ParameterForm
+
+
+def html(widget):
+    own = widget.value if isinstance(widget, W.HTML) else ""
+    return own + "".join(map(html, getattr(widget, "children", ())))
+
+
+@pytest.fixture
+def project(wire, filled):
+    filled.arrive(12)
+    filled.process()
+    return Project(filled.folder)
+
+
+def test_a_step_shows_state_counts_results_and_log(project, filled, reader):
+    filled.fail("InputError: too short")
+    widget = project.steps["align"].widget()
+    assert isinstance(widget, ProtocolWidget)
+    widget.refresh(reader)
+    assert "12 done" in html(widget) and "1 failed" in html(widget)
+    assert "InputError: too short" in html(widget.events)
+    assert isinstance(widget.results, views.AlignMovieView)
+    drift = widget.results._rows.plots[0]
+    np.testing.assert_array_equal(drift.column("motion_total"), reader.rows("align")["motion_total"])
+    shifts = reader.exposure(12).items["align"].shifts
+    np.testing.assert_allclose(widget.results.item.trajectory.column("x"), shifts[:, 1])
+
+
+def test_clicks_hold_a_result_and_let_it_go(wire, project, reader):
+    widget = project.steps["ctf"].widget()
+    assert isinstance(widget.results, views.EstimateCtfView)
+    widget.refresh(reader)
+    wire.hear(widget.results._rows.plots[0], type="tap", id=3)
+    widget.refresh(reader)
+    assert reader.exposure(3).name in html(widget.results)
+    curve = np.load(reader.exposure(3).items["ctf"].curve)
+    np.testing.assert_allclose(widget.results.item.curve.column("fitted"), curve[2])
+    wire.hear(widget.results._rows.plots[1], type="tap", id=3)
+    widget.refresh(reader)
+    assert reader.exposure(12).name in html(widget.results)
+
+
+def test_protocols_without_a_view_of_their_own_get_a_table(wire, project, reader):
+    widget = project.steps["maxshift"].widget()
+    widget.refresh(reader)
+    (table,) = widget.results.children
+    wire.hear(table, type="need", view="a", first=0, count=5)
+    widget.refresh(reader)
+    ((message, _),) = wire.said(table, "rows")
+    labels = [c["label"] for c in table.columns]
+    rows = reader.rows("maxshift")
+    assert message["total"] == len(rows["id"]) and labels[:2] == ["name", "acquired"]
+    newest = dict(zip(labels, message["rows"][0]["cells"], strict=True))
+    assert newest["name"] == rows["name"][-1]
+    assert float(newest["motion total"]) == pytest.approx(rows["motion_total"][-1], rel=1e-3)
+
+
+def test_a_plug_in_brings_its_own_view(monkeypatch, project, reader):
+    from importlib.metadata import EntryPoint
+
+    point = EntryPoint("MaxShift", f"{__name__}:OwnView", views.GROUP)
+    monkeypatch.setattr(views, "entry_points", lambda group: [point])
+    monkeypatch.setattr(EntryPoint, "load", lambda self: OwnView)
+    assert isinstance(views.view(reader.steps()["maxshift"], lambda: None), OwnView)
+
+
+class OwnView(views.ResultView):
+    def __init__(self, step, wake):
+        super().__init__(step, wake, [])
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_protocol_that_is_installed_has_a_form(wire, name):
+    protocol = registry.get(name)()
+    form = ParameterForm(protocol)
+    assert list(form.fields) == list(protocol.parameters())
+    for parameter in protocol.parameters().values():
+        assert parameter.help, f"{name}.{parameter.name} says nothing about itself"
+    values = protocol.values()
+    for field in list(form.fields.values()):
+        field.notify_change({"name": "value", "old": None, "new": field.value, "owner": field, "type": "change"})
+    assert form.errors == {} and protocol.values() == values, "what a form shows is what it takes"
+
+
+def test_engine_shows_its_state_and_takes_orders(project, filled, reader):
+    widget = EngineWidget(project)
+    filled.open_engine()
+    filled.sample(5)
+    widget.refresh(reader)
+    assert "engine on" in html(widget) and "the engine started" in html(widget.events)
+    assert widget.machine.rows == widget.tasks.rows == 5
+    widget.buttons.workers.value = 3
+    widget.buttons.scale.click()
+    widget.buttons.pause.click()
+    assert [c.name for c in inbox.read(filled.folder)] == ["scale", "pause"]
+    assert "sent to the engine" in html(widget.buttons)
+
+
+def test_engine_is_started_from_its_button(tmp_path, wire):
+    """The real one, in the background, on a folder without movies."""
+    project = Project.create(tmp_path / "p", movies=str(tmp_path / "*.mrc"), pixel_size=1.0)
+    widget = EngineWidget(project)
+    widget.buttons.start.click()
+    widget.buttons._starting.join(60)
+    try:
+        with project.reader() as reader:
+            widget.refresh(reader)
+            assert reader.session().engine.alive
+        assert "engine on" in html(widget) and widget.buttons.start.layout.display == "none"
+    finally:
+        widget.buttons.quit.click()
+        assert widget.buttons.process.wait(60) == 0
+
+
+def test_an_engine_that_does_not_start_says_why(wire, project, filled):
+    filled.open_engine()
+    widget = EngineWidget(project)
+    widget.buttons.start.click()
+    if widget.buttons._starting:
+        widget.buttons._starting.join(60)
+    assert "already" in html(widget.buttons)
