@@ -88,6 +88,7 @@ def tasks() -> Drawing:
         "running": _line(f, source, "running", TEAL),
         "workers": _line(f, source, "workers", BLUE, "dashed"),
     }
+    f.yaxis.ticker.min_interval = 1
     _legend(f, lines)
     f.xaxis.ticker.desired_num_ticks = 3
     return draw(f, source)
@@ -96,7 +97,7 @@ def tasks() -> Drawing:
 def trajectory() -> Drawing:
     source = ColumnDataSource({"x": [], "y": [], "frame": []})
     f = _figure("", "", match_aspect=True)
-    f.x_range.range_padding = f.y_range.range_padding = 0.15
+    f.x_range.range_padding = f.y_range.range_padding = 0.35
     f.x_range.default_span = f.y_range.default_span = 1.0
     f.line("x", "y", source=source, line_color=BLUE, line_width=1.5)
     points = f.scatter("x", "y", source=source, size=5, color=BLUE)

@@ -108,8 +108,8 @@ def _head(row: ExposureRow, held: bool) -> str:
     how = "chosen" if held else "newest"
     hint = "click it again to follow the newest" if held else "click a point or a row to choose one"
     return (
-        f"<div class='cw-title' data-exposure='{row.id}' title='{hint}'><em>{how}</em> {texts.safe(row.name)} "
-        f"<span>{texts.clock(row.acquired, date=True)}</span></div>"
+        f"<div class='cw-title' data-exposure='{row.id}' title='{hint}'><em>{how}</em> "
+        f"<span>{texts.clock(row.acquired, date=True)}</span> {texts.safe(row.name)}</div>"
     )
 
 

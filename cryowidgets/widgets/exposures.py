@@ -12,7 +12,7 @@ from cryowidgets.widgets.live_table import Column, LiveTable, Row
 
 COLUMNS = [
     Column("acquired", width="8ch"),
-    Column("movie", align="end", width="minmax(80px, 1fr)"),
+    Column("movie", width="minmax(80px, 1fr)"),
     Column("drift", "Å", "right", "6ch"),
     Column("defocus", "µm", "right", "10.5ch"),
     Column("fit", "Å", "right", "5ch"),
@@ -44,13 +44,14 @@ class ExposureTable(LiveTable):
         ids = found["id"].tolist()
         drifts = metrics(self._reader, self.micrographs, ids)
         ctfs = metrics(self._reader, self.ctfs, ids)
+        names = texts.distinct(found["name"])
         rows = []
         for i in reversed(range(len(ids))):
             drift, ctf = drifts.get(ids[i], {}), ctfs.get(ids[i], {})
             defocus = (ctf["defocus_u"] + ctf["defocus_v"]) / 2 if ctf else None
             cells = [
                 texts.clock(found["acquired"][i]),
-                found["name"][i],
+                names[i],
                 texts.number(drift.get("motion_total")),
                 texts.micrometres(defocus, unit=""),
                 texts.number(ctf.get("fit_resolution")),

@@ -89,8 +89,17 @@ function paint(figure, el) {
       }
     }
   }
-  figure.title?.setv?.({ text_color: ink });
+  const scale = Number(of("--cw-plot-scale", "1"));
+  for (const renderer of figure.renderers) {
+    for (const glyph of new Set([renderer.glyph, renderer.selection_glyph, renderer.nonselection_glyph])) {
+      if (glyph?.size?.value === undefined) continue;
+      if (!sizes.has(glyph)) sizes.set(glyph, glyph.size.value);
+      glyph.size = { value: sizes.get(glyph) * scale };
+    }
+  }
 }
+
+const sizes = new WeakMap(); // of points, as drawn for a page of usual size
 
 function themed(figure, el, signal) {
   paint(figure, el);

@@ -7,14 +7,8 @@ let views = 0;
 
 function cell(text, column) {
   const td = document.createElement("div");
-  td.className = `cw-cell cw-${column.align ?? "left"}`;
-  if (column.align === "end") {
-    const whole = document.createElement("bdi"); // the cell is cut off at the front, the text still runs as it does
-    whole.textContent = text;
-    td.append(whole);
-  } else {
-    td.textContent = text;
-  }
+  td.className = `cw-cell cw-to-${column.align ?? "left"}`;
+  td.textContent = text;
   return td;
 }
 

@@ -17,10 +17,7 @@ VIEWS = 16
 
 @dataclass(frozen=True)
 class Column:
-    """A column: what stands above it, and how wide it is in the words of a CSS grid.
-
-    `align` is left, right, or end: left, and of what is too long the end is seen.
-    """
+    """A column: what stands above it, and how wide it is in the words of a CSS grid."""
 
     label: str
     unit: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def number(value: float | None, digits: int = 1, unit: str = "", scale: float = 
     """A measured value with its unit, a dash where it could not be measured."""
     if value is None or not math.isfinite(value):
         return NONE
-    return f"{value * scale:.{digits}f}" + (f" {unit}" if unit else "")
+    return f"{value * scale:.{digits}f}".replace("-", "−") + (f" {unit}" if unit else "")
 
 
 def micrometres(value: float | None, digits: int = 2, unit: str = "µm") -> str:
@@ -65,6 +65,25 @@ def plot_times(seconds: Iterable[float]) -> np.ndarray:
 def count(number: int, one: str, many: str = "") -> str:
     """``1 movie``, ``2 movies``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u202f")
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names without the words that all begin or end with: of a microscope's long names the part that tells.
+
+    >>> distinct(["FoilHole_11_Data_5_fractions", "FoilHole_12_Data_7_fractions"])
+    ['11_Data_5', '12_Data_7']
+    """
+    words = [name.split("_") for name in names]
+    if len(words) < 2:
+        return list(names)
+    shortest = min(map(len, words)) - 1  # at least one word stays
+    first = 0
+    while first < shortest and len({w[first] for w in words}) == 1:
+        first += 1
+    last = 0
+    while last < shortest - first and len({w[-1 - last] for w in words}) == 1:
+        last += 1
+    return ["_".join(w[first : len(w) - last]) for w in words]
 
 
 def safe(text: object) -> str:
