@@ -37,6 +37,7 @@ async function render({ model, el, signal }) {
 
   const layout = () => {
     columns = model.get("columns");
+    el.style.setProperty("--cw-count", columns.length);
     el.style.setProperty("--cw-columns", columns.map((c) => c.width ?? "minmax(0, 1fr)").join(" "));
     head.replaceChildren(...columns.map((c) => cell(c.unit ? `${c.label} ${c.unit}` : c.label, c)));
     draw();

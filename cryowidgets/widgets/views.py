@@ -104,7 +104,9 @@ class TableView(ResultView):
 
     def refresh(self, reader: Reader) -> None:
         rows = reader.rows(self.step.name, limit=self.keep)
-        names = [n for n in rows if n not in ("id", "exposure", "time")]
+        kind = Item.kinds.get(self.step.gives)
+        files = {n for n, field in kind.columns().items() if field.metadata.get("file")} if kind else set()
+        names = [n for n in rows if n not in {"id", "exposure", "time"} | files]
         if self._table is None:
             columns = [_column(name, rows[name]) for name in names]
             self._table = LiveTable(columns, lambda first, count: (0, []), self._wake, "no results yet")
