@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cryowidgets.cpu import set_threads
 from cryowidgets.errors import CryowidgetsError
-from cryowidgets.kernels.xp import set_threads
 from cryowidgets.model import Item, Reject
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
+from cryowidgets.cpu import threads
 from cryowidgets.kernels.fourier import Rings
-from cryowidgets.kernels.xp import asnumpy, namespace, threads, to_device
+from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
 HIGHEST = 0.45
 """cycles/px up to which frequencies are used, whatever the resolution asked for."""

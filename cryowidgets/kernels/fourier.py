@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-from cryowidgets.kernels.xp import namespace, threads, to_device
+from cryowidgets.cpu import threads
+from cryowidgets.kernels.xp import namespace, to_device
 
 
 def rfft2(image: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which array library an argument belongs to, how many threads it may use, and the way to the host and back.
+"""Which array library an argument belongs to, and the way to the host and back.
 
 Kernels are written once, to the Python array API standard, and run where their arguments live: numpy, cupy (14 or
 newer), or any other library of the standard. Only this module and `cryowidgets.kernels.fourier` tell them apart.
@@ -6,7 +6,6 @@ newer), or any other library of the standard. Only this module and `cryowidgets.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -68,23 +67,6 @@ def put(x: Any, index: Any, values: Any) -> Any:
     return xp.where(ranks < 0, x, xp.take(values, xp.where(ranks < 0, xp.zeros_like(ranks), ranks)))
 
 
-def threads() -> int:
-    """How many threads a kernel may use on the host.
-
-    It is what `set_threads` said, else the environment variable ``CRYOWIDGETS_THREADS``, else 1: whoever runs several
-    tasks at once on one machine decides how its cores are shared.
-    """
-    return _threads
-
-
-def set_threads(n: int) -> None:
-    """Set the number of threads for this process; at least 1."""
-    global _threads
-    if n < 1:
-        raise ValueError(f"{n} threads cannot compute: give at least 1.")
-    _threads = int(n)
-
-
 def _library(x: Any) -> Any:
     """The array library of `x`, None where it is no array; a scalar of numpy goes with any library."""
     if isinstance(x, np.generic):
@@ -100,11 +82,3 @@ def _library(x: Any) -> Any:
 
 def _is_cupy(x: Any) -> bool:
     return type(x).__module__.partition(".")[0] == "cupy"
-
-
-def _from_environment(name: str = "CRYOWIDGETS_THREADS") -> int:
-    text = os.environ.get(name, "").strip()
-    return int(text) if text.isdecimal() and int(text) > 0 else 1
-
-
-_threads = _from_environment()

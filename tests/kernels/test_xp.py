@@ -1,8 +1,5 @@
-"""Arrays of any library, host and back, and the number of threads."""
+"""Arrays of any library, host and back."""
 
-import os
-import subprocess
-import sys
 
 import array_api_strict
 import numpy as np
@@ -28,19 +25,3 @@ def test_to_device_and_back_keeps_values():
     assert xp.to_device(there, there) is there
     np.testing.assert_array_equal(xp.asnumpy(there), x)
     np.testing.assert_array_equal(xp.to_device(there, np.zeros(1)), x)
-
-
-def test_threads_are_what_was_set(monkeypatch):
-    monkeypatch.setattr(xp, "_threads", 1)
-    xp.set_threads(3)
-    assert xp.threads() == 3
-    with pytest.raises(ValueError, match="at least 1"):
-        xp.set_threads(0)
-
-
-@pytest.mark.parametrize(("text", "n"), [("2", 2), ("", 1), ("many", 1), ("0", 1)])
-def test_threads_come_from_the_environment(text, n):
-    code = "from cryowidgets.kernels.xp import threads; print(threads())"
-    env = {**os.environ, "CRYOWIDGETS_THREADS": text}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == n

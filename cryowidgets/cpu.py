@@ -1,0 +1,68 @@
+"""The cores of this machine: how many of them a task may use, and loops that are compiled for them.
+
+numba is imported when the first loop is declared, not before: keep compiled loops in modules of their own that are
+imported where they are called, so that a window on a project stays light.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+def threads() -> int:
+    """How many threads a task may use on the host.
+
+    It is what `set_threads` said, else the environment variable ``CRYOWIDGETS_THREADS``, else 1: whoever runs several
+    tasks at once on one machine decides how its cores are shared.
+    """
+    return _threads
+
+
+def set_threads(n: int) -> None:
+    """Set the number of threads for this process; at least 1."""
+    global _threads
+    if n < 1:
+        raise ValueError(f"{n} threads cannot compute: give at least 1.")
+    _threads = int(n)
+
+
+def compiled(function: Callable) -> Callable:
+    """Compile a loop over numpy arrays when it is first called, and keep the machine code on disk for other processes.
+
+    It runs without the interpreter's lock, so that `each` can run it on several cores.
+    """
+    import numba
+
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "arcp", "nsz", "reassoc"}}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder to keep it in: then every process compiles
+        return numba.njit(**options)(function)
+
+
+def each(work: Callable[[Any], Any], parts: Iterable[Any]) -> list[Any]:
+    """``[work(part) for part in parts]``, on as many threads as there may be."""
+    parts = list(parts)
+    workers = min(threads(), len(parts))
+    if workers < 2:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, parts))
+
+
+def bands(length: int, per_thread: int = 4) -> list[tuple[int, int]]:
+    """Cut `length` rows into (first, end) pieces for `each`: several for each thread, so that none waits for long."""
+    pieces = max(min(threads() * per_thread if threads() > 1 else 1, length), 1)
+    edges = [length * i // pieces for i in range(pieces + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def _from_environment(name: str = "CRYOWIDGETS_THREADS") -> int:
+    text = os.environ.get(name, "").strip()
+    return int(text) if text.isdecimal() and int(text) > 0 else 1
+
+
+_threads = _from_environment()

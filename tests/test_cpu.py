@@ -1,0 +1,68 @@
+"""How many threads a task may use, and loops compiled for them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from cryowidgets import cpu
+
+
+def test_threads_are_what_was_set(monkeypatch):
+    monkeypatch.setattr(cpu, "_threads", 1)
+    cpu.set_threads(3)
+    assert cpu.threads() == 3
+    with pytest.raises(ValueError, match="at least 1"):
+        cpu.set_threads(0)
+
+
+@pytest.mark.parametrize(("text", "n"), [("2", 2), ("", 1), ("many", 1), ("0", 1)])
+def test_threads_come_from_the_environment(text, n):
+    code = "from cryowidgets.cpu import threads; print(threads())"
+    env = {**os.environ, "CRYOWIDGETS_THREADS": text}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == n
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("length", [1, 5, 100])
+def test_bands_cover_every_row_once(monkeypatch, n, length):
+    monkeypatch.setattr(cpu, "_threads", n)
+    rows = [row for first, end in cpu.bands(length) for row in range(first, end)]
+    assert rows == list(range(length))
+
+
+def test_each_uses_the_threads_that_there_are(monkeypatch):
+    monkeypatch.setattr(cpu, "_threads", 2)
+    together = threading.Barrier(2, timeout=30)
+
+    def work(part):
+        together.wait()  # nobody gets past alone
+        return part * part
+
+    assert cpu.each(work, [2, 3]) == [4, 9]
+
+
+def test_a_compiled_loop_gives_what_python_gives():
+    def total(values):
+        s = 0.0
+        for v in values:
+            s += v * v
+        return s
+
+    values = np.linspace(0, 1, 100)
+    assert cpu.compiled(total)(values) == pytest.approx(total(values))
+
+
+def test_where_nothing_can_be_written_every_process_compiles(tmp_path):
+    """A container's file system may be read only: the loop must run all the same."""
+    module = tmp_path / "loops.py"
+    module.write_text("from cryowidgets.cpu import compiled\n@compiled\ndef twice(x):\n    return 2 * x\n")
+    code = "exec(open('loops.py').read().replace('@compiled', '')); print(compiled(twice)(21))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "42"  # code from a string has no file to keep the machine code beside
