@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +17,7 @@ import numpy as np
 import tifffile
 
 from cryowidgets.errors import InputError
+from cryowidgets.io.directories import DESCRIPTION, LENGTH, WIDTH, Damaged, Tags, follow, pieces, text
 from cryowidgets.io.verdict import Verdict, blank, judge
 
 _STRIP_BYTES = 1 << 16
@@ -102,11 +102,11 @@ def frame_extent(path: str | os.PathLike, frame: int) -> tuple[int, int]:
     """Where the data of a frame begin in the file, and how many bytes they are up to the end of its last strip."""
     with open(path, "rb") as file:
         try:
-            extents = [_extents(tags, os.fstat(file.fileno()).st_size) for tags in _directories(file, 1 << 62)]
-        except _Damaged as damage:
+            images = [pieces(tags, os.fstat(file.fileno()).st_size) for tags in follow(file)]
+        except Damaged as damage:
             raise InputError(f"{path} {damage}.") from None
-    start = min(end - length for end, length in extents[frame])
-    return start, max(extents[frame])[0] - start
+    start = min(start for start, _ in images[frame])
+    return start, max(start + length for start, length in images[frame]) - start
 
 
 class TiffMovie:
@@ -173,114 +173,26 @@ class _Survey:
     fault: str = ""
 
 
-# Tags of a directory.
-_WIDTH, _LENGTH, _COMPRESSION, _DESCRIPTION, _STRIPS, _ROWS, _STRIP_SIZES = 256, 257, 259, 270, 273, 278, 279
-_TILES, _TILE_SIZES = 324, 325
-_DENSEST = 5000  # pixels per byte; deflate and LZW stay below 1400
-_FORMATS = {1: "B", 2: "s", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-
-
-class _Damaged(Exception):
-    """The directories cannot be followed."""
-
-
 def _survey(file: BinaryIO) -> _Survey:
     """Follow the directories without decoding anything."""
     size = os.fstat(file.fileno()).st_size
     found = _Survey()
     try:
-        for tags in _directories(file, size):
-            ends = _extents(tags, size)
+        for tags in follow(file, size):
+            end = max((start + length, length) for start, length in pieces(tags, size))
             if found.frames == 0:
                 found.stated = _stated_frames(tags)
             found.frames += 1
-            found.last = max(found.last, max(ends))
-    except _Damaged as damage:
+            found.last = max(found.last, end)
+    except Damaged as damage:
         found.fault = str(damage).removeprefix("then ") if found.frames == 0 else str(damage)
     return found
 
 
-def _extents(tags: dict[int, tuple], size: int) -> list[tuple[int, int]]:
-    """End and length, in bytes, of each strip or tile of an image, all of which lie in the file."""
-    starts = tags.get(_STRIPS) or tags.get(_TILES)
-    lengths = tags.get(_STRIP_SIZES) or tags.get(_TILE_SIZES)
-    if not starts or not lengths or len(starts) != len(lengths):
-        raise _Damaged("then a directory does not tell where its image is")
-    width, height = tags[_WIDTH][0], tags[_LENGTH][0]
-    if _STRIPS in tags and len(starts) < -(-height // min(height, tags.get(_ROWS, (height,))[0] or height)):
-        raise _Damaged("then an image lacks strips")
-    if not all(starts) or not all(lengths):
-        raise _Damaged("then an image has no data yet")
-    ends = [(start + length, length) for start, length in zip(starts, lengths, strict=True)]
-    if max(ends)[0] > size:
-        raise _Damaged("then it ends within an image")
-    if width * height > _DENSEST * sum(lengths):
-        raise _Damaged("then a directory is damaged: no compression makes so large an image so small")
-    return ends
-
-
-def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, tuple]]:
-    """Tags of one directory after the other, those that tell where an image is."""
-    head = file.read(16)
-    if not head:
-        raise _Damaged("is empty (0 bytes)")
-    order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
-    version = struct.unpack(order + "H", head[2:4])[0] if order and len(head) >= 8 else 0
-    if version == 42:
-        count, entry, address, offset = "H", 12, "I", 4
-    elif version == 43 and len(head) == 16:
-        count, entry, address, offset = "Q", 20, "Q", 8
-    else:
-        raise _Damaged("is not a TIFF file")
-    width, inline = struct.calcsize(count), struct.calcsize(address)
-
-    def take(format: str, at: int) -> tuple:
-        file.seek(at)
-        raw = file.read(struct.calcsize(order + format))
-        if len(raw) < struct.calcsize(order + format):
-            raise _Damaged("then its directories lead outside of the file: it is truncated")
-        return struct.unpack(order + format, raw)
-
-    (where,) = take(address, offset)
-    if where == 0:
-        raise _Damaged("has no directory yet")
-    visited: set[int] = set()
-    while where:
-        if where in visited:
-            raise _Damaged("then its directories run in a circle")
-        visited.add(where)
-        (n,) = take(count, where)
-        if n == 0 or n > 4096:
-            raise _Damaged("then a directory is blank or damaged")
-        (table, where) = take(f"{n * entry}s{address}", where + width)
-        tags: dict[int, tuple] = {}
-        for i in range(0, n * entry, entry):
-            tag, kind = struct.unpack_from(order + "HH", table, i)
-            (values,) = struct.unpack_from(order + address, table, i + 4)
-            length = _SIZES.get(kind, 0) * values
-            if tag not in _WANTED or kind not in _FORMATS or not 0 < length <= size:
-                continue
-            if (kind == 2) != (tag == _DESCRIPTION):  # text, and only that
-                continue
-            at = i + 4 + inline
-            format = f"{values}{_FORMATS[kind]}"
-            if length <= inline:
-                tags[tag] = struct.unpack_from(order + format, table, at)
-            else:
-                tags[tag] = take(format, struct.unpack_from(order + address, table, at)[0])
-        if not all(tags.get(tag, (0,))[0] for tag in (_WIDTH, _LENGTH)):
-            raise _Damaged("then a directory is damaged")
-        yield tags
-
-
-_WANTED = {_WIDTH, _LENGTH, _COMPRESSION, _DESCRIPTION, _STRIPS, _ROWS, _STRIP_SIZES, _TILES, _TILE_SIZES}
-
-
-def _stated_frames(tags: dict[int, tuple]) -> int | None:
+def _stated_frames(tags: Tags) -> int | None:
     """Number of frames by the description that tifffile gives to a stack written at once."""
     try:
-        *stack, height, width = json.loads(tags[_DESCRIPTION][0].rstrip(b"\0"))["shape"]
-        return int(np.prod(stack)) if stack and (height, width) == (tags[_LENGTH][0], tags[_WIDTH][0]) else None
+        *stack, height, width = json.loads(text(tags, DESCRIPTION))["shape"]
+        return int(np.prod(stack)) if stack and (height, width) == (tags[LENGTH][0], tags[WIDTH][0]) else None
     except (TypeError, ValueError, KeyError):
         return None
