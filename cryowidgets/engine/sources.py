@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryowidgets.engine.listing import Listing
-from cryowidgets.io.epu import acquired
 from cryowidgets.io.movie import whole
+from cryowidgets.io.sidecar import acquired
 from cryowidgets.model import Movie
 from cryowidgets.protocols.import_movies import ImportMovies
 

@@ -1,118 +1,125 @@
-"""What microscope software says about a movie, in its name and in the files beside it.
+"""The XML files that EPU writes beside a movie.
 
-EPU writes ``FoilHole_…_Data_…_YYYYMMDD_HHMMSS_Fractions.mrc`` (or ``_fractions.tiff``, ``_EER.eer``), and beside it
-``…_HHMMSS_Fractions.xml`` and ``…_HHMMSS.xml``. SerialEM writes ``root_number_Mon dd_hh.mm.ss.tif`` and
-``….tif.mdoc``. Names and mdocs tell local time without a zone: the zone of this machine is taken. EPU's XML tells it.
+``…_HHMMSS.xml`` is a MicroscopeImage, the settings of the microscope and of the preview; ``…_Fractions.xml`` is the
+camera's list of what it recorded. Lengths are metres, exposures electrons per m², voltages volts.
 """
 
 from __future__ import annotations
 
-import os
+import math
 import re
 from datetime import datetime
-from pathlib import Path
+from xml.etree import ElementTree
+
+from cryowidgets.io.metadata import Metadata
+from cryowidgets.model import NAN
+
+SHIFT_UNIT = 0.01
+"""In EPU's unit of beam shift, some 25 µm: shots within a hole are twice as far apart, repeats half as far."""
 
 
-def acquired(path: str | os.PathLike) -> float | None:
-    """When a movie was recorded, UTC seconds, by a sidecar or else by its name; None where neither tells."""
-    path = Path(path)
-    for sidecar in _sidecars(path):
-        text = _head(sidecar)
-        when = _by_xml(text) if sidecar.suffix.lower() == ".xml" else _by_mdoc(text)
-        if when is not None:
-            return when
-    return _by_name(path)
+def parse(content: bytes, name: str) -> Metadata:
+    """Read one of EPU's XML files.
 
+    A damaged or truncated one is read up to the damage, and `Metadata.warnings` tells of it by `name`.
 
-def expected_frames(path: str | os.PathLike) -> int | None:
-    """How many frames a movie has by the sidecar beside it; None where there is none or it does not tell.
-
-    EPU's XML also tells how many were asked for; what counts here is what was recorded.
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    name : str
+        Of the file, for the warnings.
     """
-    for sidecar in _sidecars(Path(path)):
-        text = _head(sidecar)
-        found = re.search(r"<RecordedNumberOfFractions>\s*(\d+)\s*<|^NumSubFrames *= *(\d+)\s*$", text, re.MULTILINE)
-        if found:
-            return int(found[1] or found[2])
-    return None
+    root, fault = _tree(content)
+    if root is None:
+        return Metadata(warnings=(f"{name} is not a readable XML file: {fault}.",))
+    found = _fractions(root) if root.tag == "Acquisition" else _image(root)
+    if not fault:
+        return found
+    return found.completed(Metadata(warnings=(f"{name} is damaged: {fault}; what comes before that is taken.",)))
 
 
-_KIND = re.compile(r"_(fractions|eer)$", re.IGNORECASE)
+def _image(root: ElementTree.Element) -> Metadata:
+    """Of a MicroscopeImage."""
+    pixel = _number(root, ".//SpatialScale/pixelSize/x/numericValue")
+    told = {pair.findtext("Key"): pair.findtext("Value") or "" for pair in root.iter("KeyValueOfstringanyType")}
+    detector = f"Detectors[{told.get('BinaryResult.Detector', '')}]."
+    gain = next((told[key] for key in told if key and key.endswith("GainReference")), "")
+    x, y = (_number(root, f".//optics/BeamShift/_{axis}") for axis in "xy")
+    stage = [_number(root, f".//stage/Position/{axis}") * 1e10 for axis in "XYZ"]
+    dose, defocus = _float(told.get("Dose")) * 1e-20, -_float(told.get("AppliedDefocus")) * 1e10
+    exposure = _float(told.get(f"{detector}ExposureTime"))
+    factor = _float(told.get("SuperResolutionFactor"))
+    sides = [_number(root, f".//camera/ReadoutArea/{side}") for side in ("width", "height")]
+    software = " ".join(root.findtext(f".//core/ApplicationSoftware{part}") or "" for part in ("", "Version"))
+    return Metadata(
+        pixel_size=pixel * 1e10 if pixel > 0 else NAN,
+        side=round(max(sides)) if min(sides) > 0 else 0,
+        voltage=_number(root, ".//gun/AccelerationVoltage") / 1e3,
+        total_dose=dose if dose > 0 else NAN,
+        acquired=_moment(root.findtext(".//acquisitionDateTime")),
+        exposure_time=exposure if exposure > 0 else _number(root, ".//acquisition/camera/ExposureTime"),
+        beam_shift=(x, y) if math.isfinite(x + y) else None,
+        shift_unit=SHIFT_UNIT,
+        stage=(stage[0], stage[1], stage[2]) if math.isfinite(sum(stage)) else None,
+        tilt=math.degrees(_number(root, ".//stage/Position/A")),
+        defocus=defocus,
+        magnification=_number(root, ".//TemMagnification/NominalMagnification"),
+        camera=told.get("DetectorCommercialName", "") or root.findtext(".//acquisition/camera/Name") or "",
+        software=software.strip(),
+        binning=_number(root, ".//acquisition/camera/Binning/x"),
+        super_resolution=int(factor) if factor in (1, 2, 4) else 0,
+        gain=re.split(r"[\\/]", gain)[-1],
+    )
 
 
-def _sidecars(path: Path) -> list[Path]:
-    """Files beside the movie that tell about it, the most telling first."""
-    bare = path.with_name(_KIND.sub("", path.stem))
-    names = [f"{bare}{kind}.xml" for kind in ("_Fractions", "_fractions", "")]
-    names += [f"{path}.mdoc", str(path.with_suffix(".mdoc"))]
-    return [Path(name) for name in names if os.path.isfile(name)]
+def _fractions(root: ElementTree.Element) -> Metadata:
+    """Of a list of fractions."""
+    recorded, asked = (_number(root, f".//Info/{word}NumberOfFractions") for word in ("Recorded", "Expected"))
+    times = [_number(fraction, "ExposureTime") for fraction in root.iter("Fraction")]
+    return Metadata(
+        frames=int(recorded) if recorded >= 0 else None,
+        frames_asked=int(asked) if asked >= 0 else None,
+        acquired=_moment(root.findtext(".//Info/DateTimeWithTimeZone")),
+        exposure_time=math.fsum(times) if times and min(times) > 0 else NAN,
+        camera=root.findtext(".//Info/Detector") or "",
+        gain_corrected={"On": True, "Off": False}.get(root.findtext(".//Info/GainCorrection") or ""),
+    )
 
 
-def _head(path: Path) -> str:
-    """The first 256 KB of a sidecar: more than any of them has that matters here."""
+def _tree(content: bytes) -> tuple[ElementTree.Element | None, str]:
+    """The root with all names bare of their namespaces, as far as it could be read, and what is wrong."""
+    parser, root, fault = ElementTree.XMLPullParser(["start"]), None, ""
     try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            return file.read(1 << 18)
-    except OSError:
-        return ""
-
-
-def _by_xml(text: str) -> float | None:
-    found = re.search(r"<(?:DateTimeWithTimeZone|acquisitionDateTime)>\s*([^<\s]+)\s*<", text)
-    if not found:
-        return None
-    # EPU gives seven digits of a second where Python takes six.
-    return _seconds(lambda: datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", found[1])))
-
-
-def _by_mdoc(text: str) -> float | None:
-    """From ``DateTime = 06-Dec-20  03:35:22``, also with the year in four digits."""
-    found = re.search(r"^DateTime *= *(\d+)-(\w{3})-(\d{2}|\d{4}) +(\d+):(\d\d):(\d\d)\s*$", text, re.MULTILINE)
-    if not found or found[2].lower() not in _MONTHS:
-        return None
-    year = int(found[3]) + (2000 if len(found[3]) == 2 else 0)
-    clock = [int(n) for n in found.group(4, 5, 6)]
-    return _seconds(lambda: datetime(year, _MONTHS.index(found[2].lower()) + 1, int(found[1]), *clock))
-
-
-def _by_name(path: Path) -> float | None:
-    name = path.name
-    found = re.findall(r"(?<!\d)((?:19|20)\d{6})_(\d{6})(?!\d)", name)
-    if found:
-        return _seconds(lambda: datetime.strptime("".join(found[-1]), "%Y%m%d%H%M%S"))
-    found = re.search(r"(?<![A-Za-z])([A-Z][a-z]{2}) ?(\d\d)_(\d\d)\.(\d\d)\.(\d\d)(?!\d)", name)
-    if found and found[1].lower() in _MONTHS:
-        month, (day, *clock) = _MONTHS.index(found[1].lower()) + 1, (int(n) for n in found.group(2, 3, 4, 5))
-        return _seconds(lambda: _latest_year(month, day, clock, _written(path)))
-    return None
-
-
-def _written(path: Path) -> datetime:
-    """When the file was last written to; now, where there is none."""
+        parser.feed(content)
+        parser.close()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter of unknown encodings
+        fault = str(error)
     try:
-        return datetime.fromtimestamp(path.stat().st_mtime)
-    except OSError:
-        return datetime.now()
+        for _, element in parser.read_events():
+            root = element if root is None else root
+    except ElementTree.ParseError as error:
+        fault = fault or str(error)
+    for element in root.iter() if root is not None else ():
+        element.tag = element.tag.rpartition("}")[2]
+    return root, fault or "it is empty"[: 0 if root is not None else None]
 
 
-def _latest_year(month: int, day: int, clock: list[int], before: datetime) -> datetime:
-    """SerialEM's names lack the year: take the last one that puts the time before the file was written to."""
-    for year in range(before.year + 1, before.year - 8, -1):  # eight years: one has a 29 February
-        try:
-            when = datetime(year, month, day, *clock)
-        except ValueError:
-            continue
-        if (when - before).total_seconds() < 86400:  # clocks and zones differ by less than a day
-            return when
-    raise ValueError("no year fits")
-
-
-def _seconds(make) -> float | None:
-    """UTC seconds of the date that `make` gives, local time where it has no zone; None where it is no date."""
+def _moment(text: str | None) -> float:
+    """UTC seconds; EPU gives seven digits of a second where Python takes six."""
     try:
-        return make().timestamp()
+        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", (text or "").strip())).timestamp()
     except (ValueError, OverflowError, OSError):
-        return None
+        return NAN
 
 
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+def _number(element: ElementTree.Element, path: str) -> float:
+    return _float(element.findtext(path))
+
+
+def _float(text: str | None) -> float:
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return NAN
+    return value if math.isfinite(value) else NAN

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from cryowidgets.errors import InputError
-from cryowidgets.io import epu, mrc, tiff
+from cryowidgets.io import mrc, sidecar, tiff
 from cryowidgets.io.verdict import Verdict
 
-__all__ = ["FORMATS", "Frames", "Verdict", "open_movie", "read_gain", "whole"]
+__all__ = ["FORMATS", "Frames", "Verdict", "open_movie", "whole"]
 
 
 class Frames(Protocol):
@@ -68,7 +68,7 @@ def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
     ----------
     frames : int, optional
         How many frames there must be. Without it, what the sidecar beside the movie says (see
-        `cryowidgets.io.epu.expected_frames`), or the file itself.
+        `cryowidgets.io.sidecar.expected_frames`), or the file itself.
 
     Returns
     -------
@@ -80,34 +80,7 @@ def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
         judge = _format(path)[1]
     except InputError as error:
         return Verdict(False, 0, str(error))
-    return judge(path, frames if frames is not None else epu.expected_frames(path))
-
-
-def read_gain(path: str | os.PathLike, shape: tuple[int, int]) -> np.ndarray:
-    """Read a gain reference, an image that multiplies the frames.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Size of the movie's frames, y and x.
-
-    Returns
-    -------
-    array (y, x), float32
-        In the row order of MRC; zero marks defects.
-
-    Raises
-    ------
-    InputError
-        Not readable, or of another size than the frames.
-    """
-    gain = _format(path)[2](path)
-    if gain.shape != tuple(shape):
-        found, wanted = ("×".join(map(str, s)) for s in (gain.shape, shape))
-        raise InputError(
-            f"The gain {path} has {found} px and the movie {wanted} px (y×x): give the gain of this camera."
-        )
-    return gain.astype(np.float32)
+    return judge(path, frames if frames is not None else sidecar.expected_frames(path))
 
 
 def _format(path: str | os.PathLike) -> tuple:

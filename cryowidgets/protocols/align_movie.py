@@ -10,7 +10,8 @@ from traitlets import Bool, Enum, Float, Int
 
 from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc, star
-from cryowidgets.io.movie import Frames, open_movie, read_gain
+from cryowidgets.io.gain import read_gain
+from cryowidgets.io.movie import Frames, open_movie
 from cryowidgets.kernels import dose, gain, motion, quality
 from cryowidgets.model import NAN, Micrograph, Movie, Optics
 from cryowidgets.protocols.base import Protocol

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from cryowidgets.errors import InputError
-from cryowidgets.io import epu, jpeg, mrc, tiff
-from cryowidgets.io.movie import open_movie, read_gain, whole
+from cryowidgets.io import jpeg, mrc, tiff
+from cryowidgets.io.gain import read_gain
+from cryowidgets.io.movie import open_movie, whole
+from cryowidgets.io.sidecar import expected_frames
 
 
 @pytest.fixture
@@ -62,9 +64,10 @@ def test_the_sidecar_tells_how_many_frames(tmp_path, frames):
     tiff.write(path, frames[:4])
     assert whole(path).whole is None
     sidecar = tmp_path / "FoilHole_1_Data_2_3_20240229_120000_Fractions.xml"
-    xml = "<Info><ExpectedNumberOfFractions>9</ExpectedNumberOfFractions><RecordedNumberOfFractions>5<"
+    counts = "<ExpectedNumberOfFractions>9</ExpectedNumberOfFractions><RecordedNumberOfFractions>5</Recor"
+    xml = f"<Acquisition><Info>{counts}dedNumberOfFractions><For"  # it is being written
     sidecar.write_text(xml)
-    assert epu.expected_frames(path) == 5
+    assert expected_frames(path) == 5
     assert "holds 4 of 5 frames" in whole(path).why
     tiff.write(path, frames)
     assert whole(path).whole is True

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from cryowidgets.errors import InputError, ParameterError
-from cryowidgets.io import epu
-from cryowidgets.io.movie import open_movie, read_gain, whole
+from cryowidgets.io import sidecar
+from cryowidgets.io.gain import read_gain
+from cryowidgets.io.movie import open_movie, whole
 from cryowidgets.sim import microscope
 from cryowidgets.sim.microscope import FAULTS, Microscope
 from cryowidgets.sim.movie import Recipe, simulate
@@ -40,8 +41,8 @@ def test_a_session(tmp_path, tree, format):
         np.testing.assert_array_equal(gain, again.gain)
         np.testing.assert_allclose(entry["shifts"], again.truth.shifts, atol=1e-4)
         assert entry["defocus_u"] == again.truth.defocus_u
-        assert epu.acquired(path) == pytest.approx(entry["acquired"], abs=1)
-        assert epu.expected_frames(path) == 4
+        assert sidecar.acquired(path) == pytest.approx(entry["acquired"], abs=1)
+        assert sidecar.expected_frames(path) == 4
     if tree == "epu":
         assert len({Path(path).parent for path in paths}) == 2  # grid squares
     assert len({entry["defocus_u"] for entry in truth["movies"]}) == 3

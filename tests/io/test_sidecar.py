@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cryowidgets.io.epu import acquired, expected_frames
+from cryowidgets.io.sidecar import acquired, expected_frames
 
 
 @pytest.fixture(autouse=True)
