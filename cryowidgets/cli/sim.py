@@ -64,6 +64,7 @@ Examples:
   cryowidgets sim /tmp/session --movies 100 --every 6
   cryowidgets sim /tmp/k3 --size 4092x5760 --frames 40 --every 0
   cryowidgets sim /tmp/bad --movies 10 --fault 3=truncated --fault '5=fewer frames'
+  cryowidgets sim /tmp/dirty --preset hard --recipe tilt=20:40
   cryowidgets sim /tmp/far --recipe defocus=20000:40000 --recipe drift=5
 
 Movies come in folders as of EPU, or flat as of SerialEM, with the gain reference in gain.mrc. What is true about them
@@ -77,20 +78,29 @@ is in truth.json. 'cryowidgets new PROJECT --movies' takes the pattern that is p
 @click.option("--write-seconds", type=float, default=2.0, show_default=True, help="How long a file takes to grow.")
 @click.option("--pause-seconds", type=float, default=30.0, show_default=True, help="How long a pause lasts.")
 @click.option(
+    "--preset",
+    type=click.Choice(["usual", "hard", "empty"]),
+    default="usual",
+    show_default=True,
+    help="hard: carbon, dirt, uneven ice, rippling motion. empty: nothing but electrons.",
+)
+@click.option(
     "--recipe",
     "ranges",
     multiple=True,
     metavar="NAME=VALUE[:HIGH]",
-    help="What is in the movies, a value or a range: defocus, astigmatism (Å), drift, local (px), dose_per_frame, …",
+    help="What is in the movies, a value or a range: defocus, astigmatism (Å), drift, local (px), tilt, …",
 )
-def sim(out: Path, ranges: tuple[str, ...], faults: tuple[str, ...], seed: int, **settings: Any) -> None:
+def sim(out: Path, preset: str, ranges: tuple[str, ...], faults: tuple[str, ...], seed: int, **settings: Any) -> None:
     """Simulate a microscope that fills a folder.
 
     Movies with known answers appear in OUT at the pace of a real session; the files grow while they are written.
     """
     from cryowidgets.sim.microscope import Microscope
 
-    microscope = Microscope(out, recipe=_recipe(ranges, seed), faults=parse_faults(faults), seed=seed, **settings)
+    microscope = Microscope(
+        out, recipe=_recipe(ranges, seed, preset), faults=parse_faults(faults), seed=seed, **settings
+    )
     optics = " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in microscope.optics.items())
     click.echo(f"cryowidgets new PROJECT --movies '{microscope.pattern}' --gain {microscope.gain} {optics}")
     stop = threading.Event()
@@ -130,9 +140,9 @@ def parse_faults(texts: tuple[str, ...]) -> dict[int, str]:
     return found
 
 
-def _recipe(ranges: tuple[str, ...], seed: int) -> Any:
-    """The default recipe with other values: ``drift=5``, ``defocus=7000:30000``."""
-    from cryowidgets.sim.movie import Recipe
+def _recipe(ranges: tuple[str, ...], seed: int, preset: str) -> Any:
+    """The recipe of that name with other values: ``drift=5``, ``defocus=7000:30000``."""
+    from cryowidgets.sim.recipe import Recipe, empty, hard
 
     known = {f.name: f for f in dataclasses.fields(Recipe)}
     values: dict[str, Any] = {"molecule": seed, "camera": seed}
@@ -150,7 +160,8 @@ def _recipe(ranges: tuple[str, ...], seed: int) -> Any:
             raise click.UsageError(f"{text!r}: {name} takes a number{' or a range low:high' if ranged else ''}.")
         one = int(numbers[0]) if known[name].type == "int" else numbers[0]
         values[name] = numbers if len(numbers) == 2 else one
-    return Recipe(**values)
+    begin = {"usual": Recipe, "hard": hard, "empty": empty}[preset]()
+    return dataclasses.replace(begin, **values)
 
 
 COMMANDS = (sim,)

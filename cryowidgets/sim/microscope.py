@@ -261,6 +261,9 @@ class Microscope:
             "phase_shift": truth.phase_shift,
             "b_factor": truth.b_factor,
             "contrast": truth.contrast,
+            "tilt": truth.tilt,
+            "tilt_axis": truth.tilt_axis,
+            "thickness": truth.thickness,
             "particles": len(truth.positions),
         }
 

@@ -10,66 +10,18 @@ doi:10.1016/j.ultramic.2015.05.017) makes its image forget itself with exposure.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import fft
-from scipy.ndimage import map_coordinates
 
-from cryowidgets.kernels import ctf
-from cryowidgets.model import Optics
-from cryowidgets.sim import detector, specimen, track
+from cryowidgets.sim import detector, film, lens, specimen, track
+from cryowidgets.sim.band import Band
+from cryowidgets.sim.recipe import Range, Recipe
 
-Range = float | tuple[float, float]
+__all__ = ["Recipe", "Simulated", "Truth", "simulate", "still", "stream"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What to simulate. A pair (low, high) is a range from which each movie draws its own value.
-
-    Lengths in Å unless said otherwise.
-    """
-
-    shape: tuple[int, int] = (1024, 1024)
-    frames: int = 20
-    pixel_size: float = 1.2
-    voltage: float = 300.0
-    cs: float = 2.7
-    amplitude_contrast: float = 0.1
-    dose_per_frame: float = 1.5  # e/Å²
-    defocus: Range = (7000.0, 30000.0)  # mean of U and V
-    astigmatism: Range = (0.0, 1000.0)  # U − V
-    angle: Range = (-90.0, 90.0)  # of U, from x towards y, degrees
-    phase_shift: Range = 0.0  # degrees
-    b_factor: Range = 70.0  # envelope exp(−B·k²/4), Å²
-    drift: Range = (2.0, 15.0)  # first to last frame, px
-    jitter: float = 0.1  # random step from frame to frame, px
-    local: Range = 0.0  # rms of the local motion in the last frame, px; 0: the frame moves as a whole
-    mass: float = 500.0  # of a molecule, kDa
-    density: float = 5000.0  # molecules per µm²
-    ice: float = 300.0  # thickness
-    molecule: int = 0  # seed of the molecule, the same in all movies of a session
-    camera: int = 0  # seed of the detector, likewise
-    hot: float = 1e-4  # fraction of hot pixels; 0 also leaves out the hot column
-    dead: float = 1e-4  # fraction of dead pixels; 0 also leaves out the dead column
-    dqe: float = 0.85  # part of the electrons that are counted
-    mtf: float = 0.6  # transfer of the detector at Nyquist
-
-    @property
-    def optics(self) -> Optics:
-        """What one would tell a program about these movies."""
-        return Optics(
-            pixel_size=self.pixel_size,
-            voltage=self.voltage,
-            cs=self.cs,
-            amplitude_contrast=self.amplitude_contrast,
-            dose_per_frame=self.dose_per_frame,
-        )
-
-    @property
-    def detector(self) -> detector.Detector:
-        """The camera: `.gain` multiplies the frames, `.hot` and `.dead` list the defects."""
-        return detector.make(tuple(self.shape), self.hot, self.dead, self.camera)
+_SLICE = 100.0  # Å of depth between molecules that the lens sees at one height
 
 
 @dataclass(frozen=True)
@@ -85,11 +37,52 @@ class Truth:
     positions: np.ndarray  # (particles, 2), in the first frame
     rotations: np.ndarray  # (particles, 3, 3)
     contrast: float  # standard deviation of the undamaged, noiseless image relative to its mean
+    shape: tuple[int, int]
+    pixel_size: float  # Å/px
+    tilt: float = 0.0
+    tilt_axis: float = 0.0  # from x towards y
+    thickness: float = 0.0  # Å
+    ice_gradient: float = 0.0  # Å
+    heights: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (particles,) over the mean focus, Å
+    carbon: np.ndarray | None = None  # (height, width) where the film is, in the first frame; None: nowhere
+    blobs: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))  # y, x and radius, in the first frame
 
     @property
     def shifts(self) -> np.ndarray:
         """Displacement of each frame's content relative to the first, (frames, 2) as y, x, px."""
         return self.track.shifts
+
+    def displacement(self, frame: int, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Displacement of the content that a frame shows at given pixels, relative to the first frame.
+
+        Parameters
+        ----------
+        y, x : array or float
+            Pixels of that frame, broadcast against each other.
+
+        Returns
+        -------
+        array (2, …)
+            y, x in px, whole and local motion together: ``frame[y, x]`` shows what lay in the first frame at
+            ``(y, x)`` less that.
+        """
+        y, x = np.broadcast_arrays(np.asarray(y, float), np.asarray(x, float))
+        whole = self.shifts[frame].reshape(2, *[1] * y.ndim)
+        if not self.track.moves_locally:
+            return np.broadcast_to(whole, (2, *y.shape)).copy()
+        height, width = self.shape
+        return whole + self.track.local(frame, 2 * y / (height - 1) - 1, 2 * x / (width - 1) - 1)
+
+    def defocus_at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Mean of U and V in Å at given pixels.
+
+        With x and y counted from the middle of the frame it is
+        ``mean + tan(tilt)·pixel_size·(−x·sin(axis) + y·cos(axis))``.
+        """
+        per_y, per_x = lens.slope(self.tilt, self.tilt_axis, self.pixel_size)
+        height, width = self.shape
+        mean = (self.defocus_u + self.defocus_v) / 2
+        return mean + per_y * (np.asarray(y) - (height - 1) / 2) + per_x * (np.asarray(x) - (width - 1) / 2)
 
 
 @dataclass(frozen=True)
@@ -118,144 +111,191 @@ def simulate(recipe: Recipe, seed: int) -> Simulated:
 
 def stream(recipe: Recipe, seed: int) -> tuple[Truth, Iterator[np.ndarray]]:
     """As `simulate`, but give the frames one by one, each (y, x) uint8, so that memory stays that of some images."""
-    rng = np.random.Generator(np.random.SFC64([seed, 0x6D6F76]))
-
-    def pick(value: Range) -> float:
-        return float(rng.uniform(*value)) if isinstance(value, tuple | list) else float(value)
-
-    mean, astigmatism, angle = pick(recipe.defocus), pick(recipe.astigmatism), pick(recipe.angle)
-    phase_shift, b_factor = pick(recipe.phase_shift), pick(recipe.b_factor)
-    motion = track.draw(
-        recipe.frames, recipe.dose_per_frame, pick(recipe.drift), recipe.jitter, pick(recipe.local), rng
-    )
-    # The scene is larger than the frame by as much as it moves, so that new content enters at the edges.
-    reach = np.abs(motion.path).max() + 4 * np.abs(motion.coefficients).max() + 8
-    field = tuple(fft.next_fast_len(n + 2 * int(np.ceil(reach)), real=True) for n in recipe.shape)
-    corner = tuple((f - n) // 2 for f, n in zip(field, recipe.shape, strict=True))
-
-    protein, positions, rotations = specimen.protein(
-        field, recipe.pixel_size, recipe.voltage, recipe.mass, recipe.density, recipe.molecule, rng
-    )
-    band = _Band(field, recipe.pixel_size, limit=np.sqrt(12 / b_factor))  # there the envelope has fallen to 5 %
-    transfer = ctf.ctf_2d(
-        field,
-        recipe.pixel_size,
-        mean + astigmatism / 2,
-        mean - astigmatism / 2,
-        angle,
-        recipe.voltage,
-        recipe.cs,
-        recipe.amplitude_contrast,
-        phase_shift,
-    )
-    k = np.sqrt(band.k2)
-    image = 2 * band.take(transfer) * np.exp(-b_factor / 4 * band.k2)
-    image *= np.exp(np.log(recipe.mtf) * (2 * k * recipe.pixel_size) ** 1.5)
-    protein = band.take(protein) * image
-    water = specimen.water_amplitude(k, field, recipe.pixel_size, recipe.voltage, recipe.ice) * image
-
-    inside = positions - corner
-    seen = np.all((inside > -0.5) & (inside < np.array(recipe.shape) - 0.5), axis=1)
-    truth = Truth(
-        mean + astigmatism / 2,
-        mean - astigmatism / 2,
-        angle,
-        phase_shift,
-        b_factor,
-        motion,
-        inside[seen],
-        rotations[seen],
-        band.deviation(protein, water),
-    )
-    if motion.moves_locally:
-        protein, water = protein / band.spline(), water / band.spline()
-    return truth, _expose(recipe, motion, band, corner, protein, water, rng)
+    scene = _Scene(recipe, seed)
+    return scene.truth, scene.expose()
 
 
-def _expose(recipe, motion, band, corner, protein, water, rng) -> Iterator[np.ndarray]:
-    """Count frame after frame while the specimen moves, protein fades and water forgets where it was."""
-    camera = recipe.detector
-    rate = np.float32(recipe.dose_per_frame * recipe.pixel_size**2 * recipe.dqe) * camera.sensitivity
-    fade = np.exp(-recipe.dose_per_frame / (2 * specimen.critical_exposure(band.k2, recipe.voltage)), dtype=np.float32)
-    keep = specimen.water_memory(band.k2, recipe.dose_per_frame)
-    renew = np.sqrt(1 - keep * keep)
-    protein = protein * np.sqrt(fade)  # a frame shows the damage done until its middle
-    renewed = water * renew
-    water = water * specimen.noise(band.shape, rng)
-    height, width = recipe.shape
-    rows, columns = slice(corner[0], corner[0] + height), slice(corner[1], corner[1] + width)
-    for j in range(recipe.frames):
-        if j:
-            protein *= fade
-            water *= keep
-            fresh = specimen.noise(band.shape, rng)
-            fresh *= renewed
-            water += fresh
-        spectrum = band.smeared_shift(motion.path[j])
-        spectrum *= protein + water
-        if motion.moves_locally:
-            contrast = _warp(band.image(spectrum), motion, j, corner, recipe.shape)
-        else:
-            contrast = band.image(spectrum, rows)[:, columns]
-        expected = contrast + np.float32(1)
-        np.maximum(expected, 0, out=expected)
-        expected *= rate
-        expected += camera.glow
-        yield detector.count(expected, rng)
+def still(recipe: Recipe, seed: int) -> np.ndarray:
+    """What `simulate` would show of the specimen without motion, damage, water and noise.
+
+    Returns
+    -------
+    array (y, x), float32
+        Molecules, film and drops as the lens and the camera show them, in the place that they have in the first
+        frame; 1 where there is nothing. What a corrected sum has in common with it is signal.
+    """
+    return _Scene(recipe, seed).still()
 
 
-def _warp(coefficients, motion, frame, corner, shape) -> np.ndarray:
-    """Move content by the local displacement, by a cubic spline whose `coefficients` the field already holds."""
-    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
-    displacement = motion.local(frame, y[:, None], x[None, :])
-    places = [np.arange(shape[0])[:, None] + corner[0], np.arange(shape[1])[None, :] + corner[1]]
-    source = np.stack([place - d for place, d in zip(places, displacement, strict=True)]).astype(np.float32)
-    return map_coordinates(coefficients, source, order=3, mode="grid-wrap", prefilter=False, output=np.float32)
+class _Scene:
+    """Everything about one movie before it is exposed: spectra of what is in view, and how it will move."""
 
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        self.recipe = recipe
+        rng = self.rng = np.random.Generator(np.random.SFC64([seed, 0x6D6F76]))
+        # What can be left out has draws of its own, so that a movie is the same with and without it.
+        more = np.random.Generator(np.random.SFC64([seed, 0x6D6F7265]))
 
-class _Band:
-    """The part of an rfft2 half plane that a simulation needs: frequencies up to `limit` (1/Å) along either axis."""
+        def pick(value: Range, rng: np.random.Generator = rng) -> float:
+            return float(rng.uniform(*value)) if isinstance(value, tuple | list) else float(value)
 
-    def __init__(self, field: tuple[int, int], pixel_size: float, limit: float) -> None:
-        height, width = self.field = field
-        rows = min(int(limit * pixel_size * height), (height - 1) // 2)
-        columns = min(int(limit * pixel_size * width), width // 2) + 1
-        self.rows = np.r_[0 : rows + 1, height - rows : height]
-        self.y = np.r_[0 : rows + 1, -rows:0] / height  # cycles/px
-        self.x = np.arange(columns) / width
-        self.shape = (len(self.y), columns)
-        self.k2 = ((self.y[:, None] ** 2 + self.x**2) / pixel_size**2).astype(np.float32)
-        self._columns = np.zeros((height, columns), np.complex64)
+        mean, astigmatism, angle = pick(recipe.defocus), pick(recipe.astigmatism), pick(recipe.angle)
+        phase_shift, b_factor = pick(recipe.phase_shift), pick(recipe.b_factor)
+        drift, local = pick(recipe.drift), pick(recipe.local)
+        motion = track.draw(recipe.frames, recipe.dose_per_frame, drift, recipe.jitter, local, rng)
+        tilt, axis, thickness = (pick(v, more) for v in (recipe.tilt, recipe.tilt_axis, recipe.thickness))
+        cover, gradient = pick(recipe.carbon, more), pick(recipe.ice_gradient, more)
+        motion = track.ripple(motion, recipe.dose_per_frame, local, recipe.ripples, recipe.blur, more)
+        self.motion = motion
+        # The scene is larger than the frame by as much as it moves, so that new content enters at the edges.
+        size = tuple(fft.next_fast_len(n + 2 * int(np.ceil(motion.reach + 8)), real=True) for n in recipe.shape)
+        corner = self.corner = tuple((f - n) // 2 for f, n in zip(size, recipe.shape, strict=True))
 
-    def take(self, half: np.ndarray) -> np.ndarray:
-        return half[self.rows, : self.shape[1]]
+        band = self.band = Band(size, recipe.pixel_size, limit=np.sqrt(12 / b_factor))  # the envelope has fallen to 5 %
+        defocus = (mean + astigmatism / 2, mean - astigmatism / 2, angle)
+        self.lens, envelope = self._lens(defocus, phase_shift, b_factor, (tilt, axis))
 
-    def image(self, spectrum: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
-        """Given rows of the field (y, x), float32, whose spectrum is that of this band.
+        atoms, positions, rotations = specimen.place(
+            size, recipe.pixel_size, recipe.mass, recipe.density, recipe.molecule, rng
+        )
+        heights = _SLICE * np.rint(more.uniform(-0.5, 0.5, len(positions)) * thickness / _SLICE)
+        self.protein = self._protein(atoms, positions, rotations, heights)
+        depth = thickness or recipe.ice
+        amplitude = specimen.water_amplitude(np.sqrt(band.k2), size, recipe.pixel_size, recipe.voltage, depth)
+        self.water = self.lens.water(amplitude, thickness)
+        self.film, self.shade, film_cover, places = self._film(cover, envelope, more)
+        self.light = film.light(recipe.shape, gradient, more) if gradient else None
 
-        Columns that are zero and rows that nobody asks for are not transformed.
-        """
-        half = self.shape[0] // 2
-        self._columns[: half + 1], self._columns[-half:] = spectrum[: half + 1], spectrum[half + 1 :]
-        self._columns[half + 1 : -half] = 0
-        columns = fft.ifft(self._columns, axis=0, overwrite_x=True)
-        return fft.irfft(columns[rows], n=self.field[1], axis=1)
+        inside = positions - corner
+        seen = np.all((inside > -0.5) & (inside < np.array(recipe.shape) - 0.5), axis=1)
+        height, width = recipe.shape
+        content = self.protein[0] if self.film is None else self.protein[0] + self.film[0]
+        self.truth = Truth(
+            *defocus,
+            phase_shift,
+            b_factor,
+            motion,
+            inside[seen],
+            rotations[seen],
+            band.deviation(content, np.sqrt(np.square(self.water[0]).sum(axis=0))),
+            tuple(recipe.shape),
+            recipe.pixel_size,
+            tilt,
+            axis,
+            thickness,
+            gradient,
+            heights[seen],
+            film_cover,
+            places - (*corner, 0),
+        )
 
-    def smeared_shift(self, path: np.ndarray) -> np.ndarray:
-        """Factor that moves content along `path` (positions, 2 as y, x, px): the mean over its positions."""
-        y = np.exp(-2j * np.pi * self.y[:, None] * path[:, 0]) / len(path)
-        x = np.exp(-2j * np.pi * self.x * path[:, 1, None])
-        return y.astype(np.complex64) @ x.astype(np.complex64)
+    def expose(self) -> Iterator[np.ndarray]:
+        """Count frame after frame while the specimen moves, protein fades and water forgets where it was."""
+        recipe, band, motion, rng = self.recipe, self.band, self.motion, self.rng
+        camera = recipe.detector
+        rate = np.float32(recipe.dose_per_frame * recipe.pixel_size**2 * recipe.dqe) * camera.sensitivity
+        exposure = recipe.dose_per_frame
+        fade = np.exp(-exposure / (2 * specimen.critical_exposure(band.k2, recipe.voltage)), dtype=np.float32)
+        keep = specimen.water_memory(band.k2, exposure * recipe.diffusion**2)
+        filtered = np.float32(1) / band.spline() if motion.moves_locally else None
+        protein = self.protein * np.sqrt(fade)  # a frame shows the damage done until its middle
+        renewed = self.water * np.sqrt(1 - keep * keep)
+        water = self._noise(self.water)
+        for j in range(recipe.frames):
+            if j:
+                protein *= fade
+                water *= keep
+                water += self._noise(renewed)
+            contrast = self._form(protein + water, band.smeared_shift(motion.path[j]), j, filtered)
+            expected = contrast + np.float32(1)
+            np.maximum(expected, 0, out=expected)
+            if self.light is not None:
+                expected *= self.light
+            expected *= rate
+            if recipe.coincidence:
+                expected *= 1 - np.float32(recipe.coincidence) * expected
+            expected += camera.glow
+            yield detector.count(expected, rng)
 
-    def spline(self) -> np.ndarray:
-        """Transfer of the cubic B-spline, by which an image is divided to get its spline coefficients."""
-        y, x = ((2 + np.cos(2 * np.pi * f)) / 3 for f in (self.y, self.x))
-        return (y[:, None] * x).astype(np.float32)
+    def still(self) -> np.ndarray:
+        image = self._form(self.protein, None, 0, None) + np.float32(1)
+        return image if self.light is None else image * self.light
 
-    def deviation(self, protein: np.ndarray, water: np.ndarray) -> float:
-        """Standard deviation of the image of given protein spectrum and amplitude of random water."""
-        weight = np.full(self.shape[1], 2.0)
-        weight[0] = 1
-        power = np.square(np.abs(protein)) + np.square(water)
-        power[0, 0] = 0
-        return float(np.sqrt((power * weight).sum(dtype=np.float64)) / (self.field[0] * self.field[1]))
+    def _form(self, content: np.ndarray, shift: np.ndarray | None, frame: int, filtered: np.ndarray | None):
+        """Contrast (y, x), float32, of the spectra of what fades and of all that does not."""
+        if self.film is not None:
+            content = content + self.film
+        factor = shift if filtered is None else shift * filtered
+        if factor is not None:
+            content = factor * content
+        shade = self.shade if factor is None or self.shade is None else factor * self.shade
+        (top, left), (height, width) = self.corner, self.recipe.shape
+        if filtered is not None:
+            field = self.lens.image(content, plain=shade)
+            from cryowidgets.sim.warp import warp
+
+            return warp(field, self.motion.grid(frame, (height, width)), (top, left))
+        return self.lens.image(content, slice(top, top + height), shade)[:, left : left + width]
+
+    def _noise(self, weights: np.ndarray) -> np.ndarray:
+        """Spectra (n, rows, columns) of random water with `weights` (n, noises, rows, columns)."""
+        total = None
+        for weight in weights.swapaxes(0, 1):
+            waves = specimen.noise(self.band.shape, self.rng)
+            if len(weight) == 1:
+                waves *= weight[0]
+                waves = waves[None]
+            else:
+                waves = weight * waves
+            total = waves if total is None else total + waves
+        return total
+
+    def _lens(
+        self, defocus: tuple[float, float, float], phase_shift: float, b_factor: float, tilt: tuple[float, float]
+    ) -> tuple[lens.Lens, np.ndarray]:
+        """The lens with envelope and camera, and these two alone."""
+        recipe, band = self.recipe, self.band
+        optics = (recipe.voltage, recipe.cs, recipe.amplitude_contrast)
+        chi, u = lens.phases(band, recipe.pixel_size, defocus, optics, phase_shift)
+        factors = [
+            np.exp(-b_factor / 4 * band.k2),
+            np.exp(np.log(recipe.mtf) * (2 * np.sqrt(band.k2) * recipe.pixel_size) ** 1.5),
+        ]
+        sine, cosine = (2 * (-wave(chi)).astype(np.float32) * factors[0] * factors[1] for wave in (np.sin, np.cos))
+        slope = lens.slope(*tilt, recipe.pixel_size)
+        return lens.Lens(band, sine, cosine, u, slope), factors[0] * factors[1]
+
+    def _protein(self, atoms, positions, rotations, heights) -> np.ndarray:
+        recipe, band = self.recipe, self.band
+
+        def project(chosen):
+            parts = (atoms, positions[chosen], rotations[chosen])
+            return band.take(specimen.protein(band.field, recipe.pixel_size, recipe.voltage, *parts))
+
+        if not np.any(heights):
+            return self.lens.content(project(slice(None)))
+        level, raised = np.zeros(band.shape, np.complex64), np.zeros(band.shape, np.complex64)
+        for z in np.unique(heights):
+            part = project(heights == z)
+            level += part * np.cos(np.float32(z) * self.lens.u)
+            raised += part * np.sin(np.float32(z) * self.lens.u)
+        return self.lens.content(level, raised)
+
+    def _film(self, cover: float, envelope: np.ndarray, rng: np.random.Generator):
+        """Spectra of what never fades, through the lens and of the shade it throws; the film's cover; the drops."""
+        recipe, band = self.recipe, self.band
+        if not (cover or recipe.blobs):
+            return None, None, None, np.zeros((0, 3))
+        phase, shade, mask, places = np.zeros(band.field, np.float32), 0.0, None, np.zeros((0, 3))
+        if cover:
+            mask = film.carbon(band.field, recipe.shape, cover, recipe.pixel_size, rng)
+            phase += film.carbon_phase(mask, recipe.pixel_size, recipe.voltage, rng)
+            shade = film.loss(mask, 0.0)
+            (top, left), (height, width) = self.corner, recipe.shape
+            mask = mask[top : top + height, left : left + width] > 0.5
+        if recipe.blobs:
+            drops, places = film.blobs(band.field, recipe.blobs, recipe.pixel_size, rng)
+            phase += film.blob_phase(drops)
+            shade = shade + film.loss(0.0, drops)
+        seen = self.lens.content(band.take(fft.rfft2(phase)))
+        return seen, -envelope * band.take(fft.rfft2(shade)), mask, places

@@ -21,36 +21,42 @@ _DISPLACED, _DISPLACED_WIDTH = 0.55, 2.0  # potential of the displaced solvent r
 _COHERENT = 0.5  # part of the water amplitude that elastic, weak-phase imaging shows
 
 
-def protein(
-    field: tuple[int, int],
-    pixel_size: float,
-    voltage: float,
-    mass: float,
-    density: float,
-    seed: int,
-    rng: np.random.Generator,
+def place(
+    field: tuple[int, int], pixel_size: float, mass: float, density: float, seed: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scatter molecules over a field of `field` px at random orientations, apart from each other while there is room.
 
-    Atoms are projected one by one to the nearest pixel.
-
     Returns
     -------
-    spectrum : array (height, width // 2 + 1), complex64
+    atoms : array (m, 3), float32
+        Of one molecule, Å.
     positions : array (n, 2)
         y, x in px of the field.
     rotations : array (n, 3, 3)
         Each turns the molecule, whose axes are ordered x, y, z, as seen along z.
     """
-    height, width = field
     atoms = molecule.build(mass, seed)
-    n = round(density * height * width * pixel_size**2 * 1e-8)
+    n = round(density * field[0] * field[1] * pixel_size**2 * 1e-8)
     apart = 2 * np.sqrt(5 / 3 * np.square(atoms).sum(axis=1).mean()) / pixel_size  # diameter of a ball of that size
-    positions = _scatter(field, n, apart, rng)
-    turned = molecule.rotations(n, rng)
+    return atoms, _scatter(field, n, apart, rng), molecule.rotations(n, rng)
+
+
+def protein(
+    field: tuple[int, int],
+    pixel_size: float,
+    voltage: float,
+    atoms: np.ndarray,
+    positions: np.ndarray,
+    rotations: np.ndarray,
+) -> np.ndarray:
+    """Spectrum of the molecules of `place`, (height, width // 2 + 1), complex64.
+
+    Atoms are projected one by one to the nearest pixel.
+    """
+    height, width = field
     counts = np.zeros(height * width, np.int64)
-    for first in range(0, n, 64):
-        matrix = turned[first : first + 64, :2].reshape(-1, 3).astype(np.float32) / np.float32(pixel_size)
+    for first in range(0, len(positions), 64):
+        matrix = rotations[first : first + 64, :2].reshape(-1, 3).astype(np.float32) / np.float32(pixel_size)
         xy = (matrix @ atoms.T).reshape(-1, 2, len(atoms))
         centre = positions[first : first + 64].astype(np.float32)
         x = np.rint(xy[:, 0] + centre[:, 1:]).astype(np.int32) % np.int32(width)
@@ -62,7 +68,7 @@ def protein(
     y, x = np.fft.fftfreq(height, pixel_size)[:, None], np.fft.rfftfreq(width, pixel_size)
     soften = [np.exp(-2 * (np.pi * _DISPLACED_WIDTH * f) ** 2).astype(np.float32) for f in (y, x)]
     spectrum *= 1 - np.float32(_DISPLACED) * (soften[0] * soften[1])
-    return spectrum, positions, turned
+    return spectrum
 
 
 def water_amplitude(
@@ -72,10 +78,15 @@ def water_amplitude(
 
     Its structure factor rises from 0.15, the compressibility of water, to 1 at 4 Å.
     """
-    molecules = _WATER_DENSITY * thickness * pixel_size**2  # in the column of one pixel
-    phase = _COHERENT * _WATER * interaction(voltage) / pixel_size**2 * np.sqrt(molecules)
+    phase = white_phase(pixel_size, voltage, thickness)
     structure = 0.15 + 0.85 * np.clip(16 * k * k, 0, 1)
     return (phase * np.sqrt(field[0] * field[1]) * np.sqrt(structure)).astype(np.float32)
+
+
+def white_phase(pixel_size: float, voltage: float, thickness: float) -> float:
+    """Standard deviation of the phase (rad) of a pixel of `thickness` Å of water, if its molecules lay at random."""
+    molecules = _WATER_DENSITY * thickness * pixel_size**2  # in the column of one pixel
+    return float(_COHERENT * _WATER * interaction(voltage) / pixel_size**2 * np.sqrt(molecules))
 
 
 def water_memory(k2: np.ndarray, exposure: float) -> np.ndarray:

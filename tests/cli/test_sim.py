@@ -69,6 +69,14 @@ def test_the_help_names_all_faults():
         assert fault in text
 
 
+def test_a_preset_is_taken_and_then_changed(tmp_path):
+    cli(f"sim {tmp_path}/m --movies 1 {SMALL} --preset hard --recipe tilt=30 --recipe carbon=0")
+    truth = json.loads((tmp_path / "m/truth.json").read_text())
+    assert truth["session"]["recipe"]["ripples"] > 0
+    assert truth["session"]["recipe"]["carbon"] == 0
+    assert truth["movies"][0]["tilt"] == 30
+
+
 def test_a_signal_ends_the_microscope_after_the_movie_in_hand(tmp_path):
     command = [sys.executable, "-m", "cryowidgets", "sim", "m", "--movies", "500", "--every", "0.2", "--size", "64"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as microscope:
