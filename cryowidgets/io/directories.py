@@ -37,7 +37,7 @@ def follow(file: BinaryIO, size: int | None = None, wanted: frozenset[int] = IMA
     Parameters
     ----------
     size : int, optional
-        Bytes; longer tags are not believed. Without it, the size of the file.
+        Size of the file, bytes, if it is known already.
 
     Raises
     ------
@@ -61,11 +61,13 @@ def follow(file: BinaryIO, size: int | None = None, wanted: frozenset[int] = IMA
     width, inline = struct.calcsize(count), struct.calcsize(address)
 
     def take(format: str, at: int) -> tuple:
-        file.seek(at)
-        raw = file.read(struct.calcsize(order + format))
-        if len(raw) < struct.calcsize(order + format):
-            raise Damaged("then its directories lead outside of the file: it is truncated")
-        return struct.unpack(order + format, raw)
+        length = struct.calcsize(order + format)
+        if at + length <= size:  # else it may not even be a place that one can seek
+            file.seek(at)
+            raw = file.read(length)
+            if len(raw) == length:
+                return struct.unpack(order + format, raw)
+        raise Damaged("then its directories lead outside of the file: it is truncated")
 
     (where,) = take(address, offset)
     if where == 0:
