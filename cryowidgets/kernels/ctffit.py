@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowidgets.kernels import ctf, ctfcurve
+from cryowidgets.kernels.ctfmerge import merge
 from cryowidgets.kernels.ctfrefine import Refined, refine, roughly
 from cryowidgets.kernels.ctfsearch import Candidate, search
-from cryowidgets.kernels.spectrum import Spectrum, power_spectrum
+from cryowidgets.kernels.spectrum import Spectrum, power_spectrum, tile_spectra
 from cryowidgets.kernels.thon import ThonRings, coarse, flatten
-from cryowidgets.kernels.xp import asnumpy, namespace
+from cryowidgets.kernels.xp import asnumpy
 
 NAN = float("nan")
 
@@ -128,6 +129,7 @@ def estimate(
     amplitude_contrast: float,
     limits: Limits = ANYWHERE,
     box: int = 512,
+    groups: Spectrum | None = None,
 ) -> tuple[CtfFit, Spectrum | None]:
     """Measure the transfer function of a micrograph.
 
@@ -142,6 +144,9 @@ def estimate(
     limits : Limits
     box : int
         Side of the spectrum in px; enlarged where the outer rings of a high defocus would lie too close together.
+    groups : Spectrum, optional
+        Mean spectrum of sums of groups of frames of the same micrograph (`spectrum.average`). Where its box is the same,
+        it is used together with that of the image.
 
     Returns
     -------
@@ -149,19 +154,22 @@ def estimate(
     Spectrum or None
         The spectrum that was fitted; None where the image has none.
     """
-    xp = namespace(image)
     if min(image.shape) < SMALLEST:
         height, width = image.shape
         return CtfFit(reason=f"The micrograph has {width} × {height} px: {SMALLEST} × {SMALLEST} are needed."), None
-    if not bool(xp.all(xp.isfinite(image))):
+    lens = (voltage, cs, amplitude_contrast)
+    tiles = tile_spectra(image, pixel_size, box)
+    if not tiles.finite:
         return CtfFit(reason="The micrograph has pixels that are not numbers."), None
-    spectrum = power_spectrum(image, pixel_size, box)
-    found = fit(spectrum, voltage, cs, amplitude_contrast, limits)
+    spectrum = tiles.mean()
+    if groups is not None and (groups.box, groups.extent) == (spectrum.box, spectrum.extent):
+        return fit_both(spectrum, groups, *lens, limits)
+    found = fit(spectrum, *lens, limits)
     larger = _roomy_box(found, voltage, limits, spectrum, box)
     if larger > box:
         again = power_spectrum(image, pixel_size, larger)
         if again.extent > spectrum.extent:
-            rings = flatten(again, voltage, cs, amplitude_contrast, limits.resolution)
+            rings = flatten(again, *lens, limits.resolution)
             terms = ctf.to_terms(found.defocus_u, found.defocus_v, found.angle)
             start = Candidate(*terms, found.phase_shift, found.decay, found.significance)
             second = _judge(again, rings, refine(rings, start, limits.search_phase), start.height, found.gap, limits)
@@ -172,25 +180,74 @@ def estimate(
 
 def fit(spectrum: Spectrum, voltage: float, cs: float, amplitude_contrast: float, limits: Limits = ANYWHERE) -> CtfFit:
     """Fit a power spectrum; see `estimate`."""
+    doubt = _unfit(spectrum, limits)
+    if doubt is not None:
+        return doubt
+    rings = flatten(spectrum, voltage, cs, amplitude_contrast, limits.resolution)
+    tried, height = _tried(rings, limits)
+    result = refine(rings, tried[0], limits.search_phase)
+    return _judge(spectrum, rings, result, height, _gap(tried, limits.search_phase), limits)
+
+
+def fit_both(
+    whole: Spectrum,
+    groups: Spectrum,
+    voltage: float,
+    cs: float,
+    amplitude_contrast: float,
+    limits: Limits = ANYWHERE,
+) -> tuple[CtfFit, Spectrum]:
+    """Fit the spectrum of a micrograph and the mean over groups of its frames together; see `estimate`.
+
+    Returns
+    -------
+    CtfFit
+    Spectrum
+        The two merged.
+    """
+    for spectrum in (whole, groups):
+        doubt = _unfit(spectrum, limits)
+        if doubt is not None:
+            return doubt, whole
+    lens = (voltage, cs, amplitude_contrast)
+    rings = flatten(whole, *lens, limits.resolution), flatten(groups, *lens, limits.resolution)
+    best = max((_tried(r, limits)[0][0] for r in rings), key=lambda c: c.height)
+    quick = [roughly(coarse(r, COARSE_SECTORS), best, limits.search_phase) for r in rings]
+    to_the_end = (limits.resolution[0], 0.0)
+    both = merge(
+        whole,
+        groups,
+        (flatten(whole, *lens, to_the_end), flatten(groups, *lens, to_the_end)),
+        (quick[0], quick[1]),
+    )
+    return fit(both, *lens, limits), both
+
+
+def _unfit(spectrum: Spectrum, limits: Limits) -> CtfFit | None:
+    """Why a spectrum cannot be fitted at all."""
     power = asnumpy(spectrum.power)
     if not np.isfinite(power).all():
         return CtfFit(reason="The spectrum has elements that are not numbers.")
     if not power[2:-1, 2:].min() > 0:
         return CtfFit(reason="The micrograph is empty: its spectrum is zero.")
-    rings = flatten(spectrum, voltage, cs, amplitude_contrast, limits.resolution)
-    if rings.radii < FEWEST_RADII:
+    rings = flatten(spectrum, 300.0, 0.0, 0.0, limits.resolution).radii
+    if rings < FEWEST_RADII:
         coarsest, finest = limits.resolution
         return CtfFit(
-            reason=f"The spectrum has {rings.radii} elements between {coarsest:g} and {finest:g} Å: {FEWEST_RADII} are "
+            reason=f"The spectrum has {rings} elements between {coarsest:g} and {finest:g} Å: {FEWEST_RADII} are "
             "needed. Take a larger micrograph or a wider range of resolution.",
             ice=ctfcurve.ice_density(spectrum),
         )
+    return None
+
+
+def _tried(rings: ThonRings, limits: Limits) -> tuple[list[Candidate], float]:
+    """Maxima of the search after a rough fit, the best first, and its height in the search."""
     starts = search(rings, limits.defocus, limits.astigmatism, limits.phase_shift, CANDIDATES)
     quick = coarse(rings, COARSE_SECTORS)
-    tried = [roughly(quick, start, limits.search_phase) for start in starts]
-    best = max(range(len(tried)), key=lambda i: tried[i].height)
-    result = refine(rings, tried[best], limits.search_phase)
-    return _judge(spectrum, rings, result, starts[best].height, _gap(tried, tried[best], limits.search_phase), limits)
+    tried = [(roughly(quick, start, limits.search_phase), start.height) for start in starts]
+    tried.sort(key=lambda pair: -pair[0].height)
+    return [candidate for candidate, _ in tried], tried[0][1]
 
 
 def _judge(spectrum: Spectrum, rings: ThonRings, result: Refined, height: float, gap: float, limits: Limits) -> CtfFit:
@@ -225,10 +282,10 @@ def _judge(spectrum: Spectrum, rings: ThonRings, result: Refined, height: float,
     )
 
 
-def _gap(tried: list[Candidate], best: Candidate, with_phase: bool) -> float:
+def _gap(tried: list[Candidate], with_phase: bool) -> float:
     """Standard deviations between the best and the best at another defocus."""
     apart = 500.0 if with_phase else 200.0
-    return best.height - max([other.height for other in tried if abs(other.d - best.d) > apart], default=0.0)
+    return tried[0].height - max([other.height for other in tried if abs(other.d - tried[0].d) > apart], default=0.0)
 
 
 def _wrapped(phase: float, limits: tuple[float, float]) -> float:

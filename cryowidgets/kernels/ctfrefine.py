@@ -23,7 +23,10 @@ from cryowidgets.kernels.thon import Array, ThonRings
 
 OFFSETS = 5
 """Terms of the offset polynomial."""
-STEPS = 30
+FIRST, STEPS = 3, 30
+"""Steps at most before the weights are known, and then."""
+ENOUGH = 1e-2
+"""Gain in χ² below which a descent ends: a tenth of a standard error."""
 OUTLIER = 6.0
 """Standard deviations beyond which an element is left out: crystals."""
 MISFIT = 0.25
@@ -76,7 +79,7 @@ def refine(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Refi
         Whether the phase shift is refined as well.
     """
     fit = _Fit(rings, start, with_phase)
-    p = fit.descend(fit.first(start), STEPS // 3)
+    p = fit.descend(fit.first(start), FIRST)
     for _ in range(2):
         fit.reconsider(p)
         p = fit.descend(p, STEPS)
@@ -91,8 +94,9 @@ def roughly(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Can
     """
     fit = _Fit(rings, start, with_phase)
     p = fit.descend(fit.first(start), STEPS // 3)
-    d, a, b, phase, decay = (float(x) for x in p[:5])
-    return Candidate(d, a, b, math.degrees(phase), max(decay, 0.0), fit.height(p))
+    d, a, b, phase, decay, scale = (float(x) for x in p[:6])
+    noise = math.sqrt(fit.variance(p))
+    return Candidate(d, a, b, math.degrees(phase), max(decay, 0.0), fit.height(p), max(scale, 0.0), noise)
 
 
 class _Fit:
@@ -114,7 +118,7 @@ class _Fit:
 
     def first(self, start: Candidate) -> Array:
         p = np.zeros(6 + len(self.smooth))
-        p[:6] = start.d, start.a, start.b, math.radians(start.phase), start.decay, 0.1
+        p[:6] = start.d, start.a, start.b, math.radians(start.phase), start.decay, max(start.scale, 0.01)
         return p
 
     def reconsider(self, p: Array) -> None:
@@ -123,9 +127,9 @@ class _Fit:
         model = self.model(p)
         noise = 1 + np.clip(model, -0.7, None)  # power has a spread in proportion to its mean
         rest = (self.rings.y - model) / noise
-        total = max(float(self.rings.weight.sum()), 1e-12)
-        sigma = max(math.sqrt(float(self.rings.weight @ rest**2) / total), 1e-12)
-        self.weight = np.where(np.abs(rest) < OUTLIER * sigma, self.rings.weight / noise**2, 0.0)
+        own = self.rings.weight
+        sigma = max(math.sqrt(float(own @ rest**2) / len(rest)), 1e-12)
+        self.weight = np.where(np.sqrt(own) * np.abs(rest) < OUTLIER * sigma, own / noise**2, 0.0)
         circles = _Circles(self.rings.radius, self.weight)
         chance = NEIGHBOURS * sigma**2 / circles.total
         rings = circles.mean(p[5] * self.envelope(p))
@@ -177,7 +181,7 @@ class _Fit:
             trial_cost = self.cost(trial)
             if trial_cost <= cost:
                 gained, p, cost = cost - trial_cost, trial, trial_cost
-                if gained < 1e-3 * cost / len(self.weight):
+                if gained < ENOUGH * cost / len(self.weight):
                     break
                 matrix, right = self._normal(p)
                 damping = max(0.2 * damping, 1e-9)
@@ -198,7 +202,7 @@ class _Fit:
         jacobian = self.jacobian(p)[0][free]
         inverse = np.linalg.pinv((jacobian * self.weight) @ jacobian.T, hermitian=True)
         spread = (
-            jacobian * (self.weight * self._variance(p) * spectrum.correlation(*self.rings.lag(p[0])))
+            jacobian * (self.weight * self.variance(p) * spectrum.correlation(*self.rings.lag(p[0])))
         ) @ jacobian.T
         whole = np.zeros((len(p), len(p)))
         whole[np.ix_(free, free)] = inverse @ spread @ inverse
@@ -212,9 +216,9 @@ class _Fit:
         gain = float(self.weight @ (self.rings.y - flat @ self.smooth) ** 2) - self.cost(p)
         rings = self.weight * self.jacobian(p)[0][5] ** 2
         shared = float(rings @ spectrum.correlation(*self.rings.lag(p[0]))) / max(float(rings.sum()), 1e-30)
-        return math.sqrt(max(gain, 0.0) / max(self._variance(p) * shared, 1e-30))
+        return math.sqrt(max(gain, 0.0) / max(self.variance(p) * shared, 1e-30))
 
-    def _variance(self, p: Array) -> float:
+    def variance(self, p: Array) -> float:
         """Of an element of weight 1."""
         rest = self.rings.y - self.model(p)
         return float(self.weight @ rest**2) / max(float(np.count_nonzero(self.weight)) - len(p), 1.0)

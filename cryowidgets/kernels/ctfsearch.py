@@ -25,7 +25,11 @@ PHASE_STEP = 10.0
 
 @dataclass(frozen=True)
 class Candidate:
-    """A maximum of the search: defocus terms in Å, phase shift in degrees, decay in Å², height in sigma."""
+    """A maximum of the search: defocus terms in Å, phase shift in degrees, decay in Å², height in sigma.
+
+    A rough fit adds the amplitude of the rings (relative to the background, at low frequency) and the noise of an element
+    of weight 1.
+    """
 
     d: float
     a: float
@@ -33,6 +37,8 @@ class Candidate:
     phase: float
     decay: float
     height: float
+    scale: float = 0.1
+    noise: float = math.nan
 
 
 def search(
@@ -137,7 +143,7 @@ class _Table:
 
 
 def _sectors(rings: ThonRings) -> tuple[Array, Array, Array, float]:
-    """Mean (sector, ring), weight of each, k² of the rings, noise of one element."""
+    """Mean (sector, ring), weight of each, k² of the rings, noise of an element of weight 1."""
     sector = sector_of(rings, SECTORS)
     first, n = int(rings.radius.min()), rings.radii
     index = sector * n + rings.radius - first
@@ -148,7 +154,7 @@ def _sectors(rings: ThonRings) -> tuple[Array, Array, Array, float]:
     weight = total(rings.weight)
     profile = total(rings.weight * rings.y) / np.maximum(weight, 1e-9)
     rest = rings.y - profile[index]
-    sigma = math.sqrt(float(np.sum(rings.weight * rest**2)) / max(float(rings.weight.sum() - (weight > 0).sum()), 1.0))
+    sigma = math.sqrt(float(np.sum(rings.weight * rest**2)) / max(len(rest) - np.count_nonzero(weight), 1))
     ring = np.arange(first, first + n)
     shape = (SECTORS, n)
     return profile.reshape(shape), weight.reshape(shape), (ring / rings.extent) ** 2, sigma

@@ -9,16 +9,18 @@ micrograph that is hardly larger than a tile, and needs twice as many tiles.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from cryowidgets import cpu
 from cryowidgets.kernels import fourier
 from cryowidgets.kernels.xp import namespace
 
-TAPER = 0.3
+TAPER = 0.15
 """Share of a tile that its soft edges take, both together; neighbours overlap by as much."""
 SPOILT = 3.0
 """A tile with this many times the variance of the median tile shows an edge, gold or dirt, and is left out."""
@@ -35,11 +37,14 @@ class Spectrum:
         Å/px of an image with this transform: element (i, j) lies at ``i / (box · pixel_size)`` 1/Å.
     tiles : int
         How many tiles were averaged.
+    precision : array, float64, or None
+        By ring, what an element is worth relative to others (the inverse of its variance); None where all are alike.
     """
 
     power: Any
     pixel_size: float
     tiles: int
+    precision: Any = None
 
     @property
     def box(self) -> int:
@@ -51,8 +56,74 @@ class Spectrum:
         return self.box * self.pixel_size
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """Power spectra of the tiles of an image, each as that of a `Spectrum`.
+
+    Attributes
+    ----------
+    powers : list of arrays, float32, (box, box // 2 + 1)
+    places : array, (tiles, 2)
+        Centre of each tile as y, x in px of the image, from the middle of the image.
+    good : array of bool
+        Which tiles show the specimen, not an edge or dirt.
+    pixel_size : float
+        As of `Spectrum`.
+    finite : bool
+        Whether all pixels were numbers.
+    """
+
+    powers: list[Any]
+    places: Any
+    good: Any
+    pixel_size: float
+    finite: bool
+
+    def mean(self, use: Any = None) -> Spectrum:
+        """Mean over the good tiles, or over those of them that `use` (tiles, bool) picks."""
+        use = self.good if use is None else self.good & use
+        chosen = [power for power, take in zip(self.powers, use, strict=True) if take]
+        total = chosen[0] * 1.0
+        for power in chosen[1:]:
+            total += power
+        return Spectrum(total / len(chosen), self.pixel_size, len(chosen))
+
+
 def power_spectrum(image: Any, pixel_size: float, box: int = 512, finest: float = 1.4) -> Spectrum:
-    """Average the power spectra of overlapping tiles of an image.
+    """Average the power spectra of overlapping tiles of an image; arguments as for `tile_spectra`."""
+    return tile_spectra(image, pixel_size, box, finest).mean()
+
+
+def average(spectra: Iterable[Spectrum]) -> Spectrum:
+    """Mean of the spectra of several images of the same field, such as the sums of groups of frames.
+
+    Give an iterator: one spectrum at a time is held. `tiles` remains that of one image, since the images show the same
+    specimen.
+
+    Raises
+    ------
+    ValueError
+        There is none, or boxes or pixel sizes differ.
+    """
+    total, first, n = None, None, 0
+    for spectrum in spectra:
+        if first is None:
+            first, total = spectrum, spectrum.power
+        elif (spectrum.box, spectrum.pixel_size) != (first.box, first.pixel_size):
+            raise ValueError(
+                f"A spectrum of {spectrum.box} px of {spectrum.pixel_size:g} Å cannot be averaged with one of "
+                f"{first.box} px of {first.pixel_size:g} Å: compute them from images of one shape, with one box."
+            )
+        else:
+            total = total + spectrum.power
+        n += 1
+    if first is None:
+        raise ValueError("There are no spectra to average.")
+    return Spectrum(total / n, first.pixel_size, first.tiles)
+
+
+def tile_spectra(image: Any, pixel_size: float, box: int = 512, finest: float = 1.4) -> Tiles:
+    """Power spectra of overlapping tiles of an image.
 
     Tiles are as large as `box` px of the coarser of `pixel_size` and `finest`; of their transforms the part that
     `box` elements hold is kept, which is the same as Fourier-cropping the image first. A smaller image gives
@@ -70,26 +141,28 @@ def power_spectrum(image: Any, pixel_size: float, box: int = 512, finest: float 
         Pixel size in Å/px beyond which nothing is worth fitting.
     """
     xp = namespace(image)
-    image = xp.astype(image, xp.float32)
     height, width = image.shape
-    image = image - float(xp.sum(image, dtype=xp.float64)) / (height * width)
     box -= box % 2
     tile = _tile_side(box, max(finest / pixel_size, 1.0), min(height, width))
     kept = min(box, tile, 2 * int(0.5 * tile * min(pixel_size / finest, 1.0)))
     window = _window(tile, xp)
     window = window[:, None] * window[None, :]
+    norm = 1 / float(xp.sum(window * window, dtype=xp.float64))
+    corners = [(y, x) for y in _starts(height, tile) for x in _starts(width, tile)]
 
     # One tile at a time stays in the processor's cache, which is twice as fast as a stack of them.
-    powers = [
-        _kept_power(fourier.rfft2(image[y : y + tile, x : x + tile] * window), kept, xp)
-        for y in _starts(height, tile)
-        for x in _starts(width, tile)
-    ]
+    def one(corner: tuple[int, int]) -> Any:
+        y, x = corner
+        part = xp.astype(image[y : y + tile, x : x + tile], xp.float32)
+        part = (part - xp.mean(part)) * window
+        return _kept_power(fourier.rfft2(part), kept, norm, xp)
+
+    powers = cpu.each(one, corners) if xp is np else [one(corner) for corner in corners]
     totals = np.asarray([float(xp.sum(power)) for power in powers])
+    places = np.asarray(corners) + 0.5 * (tile - np.asarray(image.shape))
     good = totals <= SPOILT * np.median(totals)
-    power = sum((p for p, use in zip(powers, good, strict=True) if use), start=xp.zeros_like(powers[0]))
-    norm = float(xp.sum(window * window, dtype=xp.float64)) * int(good.sum())
-    return Spectrum(power / norm, tile * pixel_size / kept, int(good.sum()))
+    finite = bool(np.isfinite(totals).all())
+    return Tiles(powers, places, good if finite else np.ones(len(powers), bool), tile * pixel_size / kept, finite)
 
 
 def attenuation(x: Any, y: Any) -> Any:
@@ -127,11 +200,12 @@ def _window(n: int, xp: Any) -> Any:
     return 0.5 - 0.5 * xp.cos(math.pi * xp.where(edge < 1, edge, xp.ones_like(edge)))
 
 
-def _kept_power(transform: Any, kept: int, xp: Any) -> Any:
-    """Power of the frequencies that `kept` × `kept` px would have."""
+def _kept_power(transform: Any, kept: int, norm: float, xp: Any) -> Any:
+    """Power of the frequencies that `kept` × `kept` px would have, times `norm`."""
     transform = transform[:, : kept // 2 + 1]
     transform = xp.concat([transform[: kept // 2, :], transform[transform.shape[0] - kept // 2 :, :]])
-    return xp.real(transform) ** 2 + xp.imag(transform) ** 2
+    real, imag = xp.real(transform), xp.imag(transform)
+    return (real * real + imag * imag) * norm
 
 
 def _tile_side(box: int, factor: float, smallest_side: int) -> int:

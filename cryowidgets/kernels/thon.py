@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class ThonRings:
     y : array
         Power relative to the smooth background, minus one: rings about zero.
     weight : array
-        How many elements an entry stands for.
+        How many elements an entry stands for, or what it is worth beside others.
     k2, cos2, sin2 : array
         Squared spatial frequency in 1/Å², cosine and sine of twice the azimuth.
     radius : array of int
@@ -86,25 +87,16 @@ def flatten(
     resolution: tuple[float, float],
 ) -> ThonRings:
     """Cut the range of `resolution` (Å, coarse and fine) out of a spectrum and remove its background."""
-    values = asnumpy(power.power).astype(np.float64)
-    box, half = values.shape
-    k2, cos2, sin2 = ctf.polar((box, box), power.pixel_size)
-    k = np.sqrt(k2)
-    radius = np.rint(k * power.extent).astype(np.int64)
-    trusted = np.ones(values.shape, dtype=bool)
-    trusted[:, :2] = trusted[:2, :] = trusted[-1:, :] = False  # the cross of fixed patterns and edges
-    last = min(power.extent / max(resolution[1], 1e-6), 0.48 * box)
-    inside = (radius >= power.extent / resolution[0]) & (radius <= last) & trusted
-    elements = np.flatnonzero(inside)
-    elements = elements[np.argsort(radius.ravel()[elements], kind="stable")]
-    y, r = values.ravel()[elements], radius.ravel()[elements]
+    values = asnumpy(power.power).astype(np.float64).ravel()
+    plane = _plane(power.box, power.pixel_size, resolution)
+    y, r = values[plane.elements], plane.radius
     background = _background(r, y) if len(y) else np.empty(0)
     return ThonRings(
         y=y / background[r] - 1,
-        weight=np.ones(len(y)),
-        k2=k2.ravel()[elements],
-        cos2=cos2.ravel()[elements],
-        sin2=sin2.ravel()[elements],
+        weight=np.ones(len(y)) if power.precision is None else asnumpy(power.precision)[r],
+        k2=plane.k2,
+        cos2=plane.cos2,
+        sin2=plane.sin2,
         radius=r,
         background=background,
         extent=power.extent,
@@ -112,6 +104,35 @@ def flatten(
         cs=cs,
         amplitude_contrast=amplitude_contrast,
     )
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Where the elements of a range of resolution lie in the half plane, by radius."""
+
+    elements: NDArray[np.int64]
+    radius: NDArray[np.int64]
+    k2: Array
+    cos2: Array
+    sin2: Array
+
+
+@lru_cache(maxsize=8)
+def _plane(box: int, pixel_size: float, resolution: tuple[float, float]) -> _Plane:
+    """The same for all micrographs of a session."""
+    k2, cos2, sin2 = ctf.polar((box, box), pixel_size)
+    extent = box * pixel_size
+    radius = np.rint(np.sqrt(k2) * extent).astype(np.int64)
+    trusted = np.ones(k2.shape, dtype=bool)
+    trusted[:, :2] = trusted[:2, :] = trusted[-1:, :] = False  # the cross of fixed patterns and edges
+    last = min(extent / max(resolution[1], 1e-6), 0.48 * box)
+    inside = (radius >= extent / resolution[0]) & (radius <= last) & trusted
+    elements = np.flatnonzero(inside)
+    elements = elements[np.argsort(radius.ravel()[elements], kind="stable")]
+    found = [values.ravel()[elements] for values in (radius, k2, cos2, sin2)]
+    for values in (elements, *found):
+        values.setflags(write=False)
+    return _Plane(elements, *found)
 
 
 def coarse(rings: ThonRings, sectors: int) -> ThonRings:
