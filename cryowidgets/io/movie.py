@@ -3,60 +3,88 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-import numpy as np
-
-from cryowidgets.errors import InputError
-from cryowidgets.io import mrc, sidecar, tiff
+from cryowidgets.errors import InputError, ParameterError
+from cryowidgets.io import eer, mrc, sidecar, tiff
+from cryowidgets.io.frames import Frames
 from cryowidgets.io.verdict import Verdict
 
-__all__ = ["FORMATS", "Frames", "Verdict", "open_movie", "whole"]
+__all__ = ["FORMATS", "Format", "Frames", "Verdict", "open_movie", "whole"]
 
 
-class Frames(Protocol):
-    """An open movie: a context manager whose ``movie[i]`` reads frame i, (y, x) in the row order of MRC."""
+@dataclass(frozen=True)
+class Format:
+    """How files of a format are opened and judged.
 
-    shape: tuple[int, int, int]
-    dtype: np.dtype
-    pixel_size: float
+    Attributes
+    ----------
+    options : tuple of str
+        What `open_movie` may be told of such a file.
+    counted : bool
+        Whether a sidecar counts its frames as the file does.
+    """
 
-    def __len__(self) -> int: ...
-    def __getitem__(self, frame: int) -> np.ndarray: ...
-    def __enter__(self) -> Frames: ...
-    def __exit__(self, *error: object) -> None: ...
-    def close(self) -> None: ...
+    open: Callable[..., Frames]
+    whole: Callable[..., Verdict]
+    options: tuple[str, ...] = ()
+    counted: bool = True
 
 
+_MRC = Format(mrc.MrcMovie, mrc.whole, ("signed",))
+_TIFF = Format(tiff.TiffMovie, tiff.whole, ("packed",))
+_EER = Format(eer.EerMovie, eer.whole, ("group", "fractions", "dose", "upsampling"), counted=False)
 FORMATS = {
-    ".mrc": (mrc.MrcMovie, mrc.whole, mrc.read),
-    ".mrcs": (mrc.MrcMovie, mrc.whole, mrc.read),
-    ".tif": (tiff.TiffMovie, tiff.whole, tiff.read),
-    ".tiff": (tiff.TiffMovie, tiff.whole, tiff.read),
+    ".mrc": _MRC,
+    ".mrcs": _MRC,
+    ".map": _MRC,
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".eer": _EER,
 }
 
 
-def open_movie(path: str | os.PathLike) -> Frames:
-    """Open a movie; frames are read one by one, when asked for.
+def open_movie(path: str | os.PathLike, **options: Any) -> Frames:
+    """Open a movie; frames are read one by one or in blocks, when asked for.
+
+    Parameters
+    ----------
+    group, fractions, dose, upsampling
+        For EER: raw frames in a fraction, or how many fractions, or the dose of a fraction (e/Å²); 1 or 2 pixels for
+        one of the camera. See `cryowidgets.io.eer.EerMovie`, which also tells what was left out.
+    signed
+        For MRC: whether the bytes of mode 0 are signed, where the header says the wrong thing.
+    packed
+        For TIFF: whether bytes are pairs of counts, where that cannot be seen from their number.
 
     Returns
     -------
     Frames
         With `shape` (frames, y, x), `dtype` and `pixel_size` (Å/px, 0 where the file does not tell). Rows are in the
-        order of MRC: those of a TIFF are flipped, as RELION and IMOD do.
+        order of MRC: those of a TIFF are flipped, as RELION and IMOD do; those of EER are not.
 
     Raises
     ------
     InputError
         The file is missing, empty, truncated, unreadable, or of a format that is not known.
+    ParameterError
+        An option that this format does not have, or a value that it does not take.
 
     Examples
     --------
     >>> with open_movie("movie.tiff") as movie:  # doctest: +SKIP
     ...     total = sum(frame.astype("f4") for frame in movie)
     """
-    return _format(path)[0](path)
+    format = _format(path)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in format.options:
+            known = ", ".join(format.options) or "none"
+            raise ParameterError(f"{path} is of a format that has no option {name}: leave it out (options: {known}).")
+    return format.open(path, **given)
 
 
 def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
@@ -67,8 +95,8 @@ def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
     Parameters
     ----------
     frames : int, optional
-        How many frames there must be. Without it, what the sidecar beside the movie says (see
-        `cryowidgets.io.sidecar.expected_frames`), or the file itself.
+        How many frames there must be, raw frames of EER. Without it, what the sidecar beside the movie says (see
+        `cryowidgets.io.sidecar.expected_frames`; not for EER, where it counts something else), or the file itself.
 
     Returns
     -------
@@ -77,13 +105,15 @@ def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
         None where its format cannot tell.
     """
     try:
-        judge = _format(path)[1]
+        format = _format(path)
     except InputError as error:
         return Verdict(False, 0, str(error))
-    return judge(path, frames if frames is not None else sidecar.expected_frames(path))
+    if frames is None and format.counted:
+        frames = sidecar.expected_frames(path)
+    return format.whole(path, frames)
 
 
-def _format(path: str | os.PathLike) -> tuple:
+def _format(path: str | os.PathLike) -> Format:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise InputError(f"{path} is not a movie of a known format: its name must end in {', '.join(FORMATS)}.")

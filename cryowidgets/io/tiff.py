@@ -11,13 +11,17 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
 import tifffile
 
+from cryowidgets import cpu
 from cryowidgets.errors import InputError
 from cryowidgets.io.directories import DESCRIPTION, LENGTH, WIDTH, Damaged, Tags, follow, pieces, text
+from cryowidgets.io.frames import Opened, open_file
+from cryowidgets.io.tiffdecode import Layout, Unusual, decode, layout
 from cryowidgets.io.verdict import Verdict, blank, judge
 
 _STRIP_BYTES = 1 << 16
@@ -32,9 +36,7 @@ def read(path: str | os.PathLike) -> np.ndarray:
         The file is missing, empty, truncated, not TIFF, or not of plain images.
     """
     with TiffMovie(path) as movie:
-        out = np.empty(movie.shape, movie.dtype)
-        for frame, image in enumerate(out):
-            image[:] = movie[frame]
+        out = movie.block(0, len(movie))
     return out[0] if len(out) == 1 else out
 
 
@@ -53,7 +55,7 @@ def write(
     ----------
     path : path or binary file
         A file must be open for reading and writing.
-    compression : {"lzw", "deflate", None}
+    compression : {"lzw", "deflate", "zstd", None}
     big : bool
         BigTIFF, for files beyond 4 GB.
     """
@@ -80,9 +82,7 @@ def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
         with open(path, "rb") as file:
             survey = _survey(file)
             if survey.fault:
-                count = f"{survey.frames} of {frames}" if frames is not None else f"{survey.frames} whole"
-                lead = f"holds {count} frames; " if survey.frames else ""
-                return Verdict(False, survey.frames, f"{path} {lead}{survey.fault}.")
+                return Verdict(False, survey.frames, _damage(path, survey, frames))
             expected = frames if frames is not None else survey.stated
             verdict = judge(path, survey.frames, expected)
             if not verdict.whole:
@@ -109,84 +109,135 @@ def frame_extent(path: str | os.PathLike, frame: int) -> tuple[int, int]:
     return start, max(start + length for start, length in images[frame]) - start
 
 
-class TiffMovie:
-    """Frames of a TIFF file, each decoded when asked for; see `cryowidgets.io.movie.open_movie`."""
+class TiffMovie(Opened):
+    """Frames of a TIFF file, each decoded when asked for; see `cryowidgets.io.movie.open_movie`.
 
-    def __init__(self, path: str | os.PathLike) -> None:
+    Parameters
+    ----------
+    packed : bool, optional
+        Whether bytes are pairs of counts; without it, bytes of half the width of a super-resolution frame of K2 or K3
+        are, and those of which SerialEM says so in the description.
+    """
+
+    def __init__(self, path: str | os.PathLike, packed: bool | None = None) -> None:
         self.path = Path(path)
-        verdict = whole(path)
-        if verdict.whole is False:
-            raise InputError(verdict.why)
-        self._handle = open(path, "rb")
+        self.pixel_size = 0.0  # resolution tags of movies mean nothing
+        self._file = open_file(path)
+        self._turn = Lock()
+        self._pages: list = []
         try:
-            file = tifffile.TiffFile(self._handle)
-            # Frames may be asked for by several threads: know all pages beforehand, take turns with the file.
-            self._pages = list(file.pages)
-            file.filehandle.set_lock(True)
-            first = self._pages[0]
-            if len(first.shape) != 2 or first.dtype is None:
-                raise InputError(f"{path} does not hold plain images: each has the shape {first.shape}, not (y, x).")
-        except InputError:
+            survey = _survey(self._file)
+            if survey.fault:
+                raise InputError(_damage(path, survey))
+            self._images = [self._layout(tags, packed) for tags in survey.directories]
+            height, width, self.dtype = self._form(0)
+        except BaseException:
             self.close()
             raise
-        except Exception as error:  # whatever a parser meets in a damaged file
-            self.close()
-            raise InputError(f"{path} is not a readable TIFF file: {error}.") from error
-        self.shape = (verdict.frames, *first.shape)
-        self.dtype = np.dtype(first.dtype)
-        self.pixel_size = 0.0  # resolution tags of movies mean nothing
-
-    def __len__(self) -> int:
-        return self.shape[0]
+        self.shape = (len(self._images), height, width)
 
     def __getitem__(self, frame: int) -> np.ndarray:
         frame = range(len(self))[frame]
-        try:
-            image = self._pages[frame].asarray(maxworkers=1)
-        except Exception as error:  # decoders raise errors of their own, and different ones
-            raise InputError(f"{self.path} cannot be decoded: frame {frame + 1} of {len(self)}: {error}.") from error
-        if image.shape != self.shape[1:]:
-            raise InputError(
-                f"{self.path}: frame {frame + 1} has {'×'.join(map(str, image.shape))} px "
-                f"and the first {self.shape[1]}×{self.shape[2]} px (y×x)."
-            )
-        return np.ascontiguousarray(image[::-1])
+        return self.block(frame, frame + 1)[0]
+
+    def block(self, first: int, end: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Decode frames `first` to `end` - 1; see `cryowidgets.io.frames.Frames`."""
+        out = self._room(first, end, out)
+        # Threads share a frame only where there are too few of them.
+        shares = 1 if len(out) >= 2 * cpu.threads() else cpu.threads()
+
+        def work(part: tuple[int, int]) -> None:
+            frame, share = first + part[0], part[1]
+            height, width, dtype = self._form(frame)
+            if (height, width) != self.shape[1:]:
+                raise InputError(
+                    f"{self.path}: frame {frame + 1} has {height}×{width} px "
+                    f"and the first {self.shape[1]}×{self.shape[2]} px (y×x)."
+                )
+            if dtype != self.dtype:
+                raise InputError(f"{self.path}: frame {frame + 1} is of {dtype} and the first of {self.dtype}.")
+            image = self._images[frame]
+            try:
+                if image is not None:
+                    n = len(image.pieces)
+                    decode(self._file.fileno(), image, n * share // shares, n * (share + 1) // shares, out[part[0]])
+                elif share == 0:
+                    with self._turn:
+                        out[part[0]] = self._page(frame).asarray(maxworkers=1)[::-1]
+            except Exception as error:  # decoders raise errors of their own, and different ones
+                raise InputError(
+                    f"{self.path} cannot be decoded: frame {frame + 1} of {len(self)}: {error}."
+                ) from error
+
+        cpu.each(work, [(i, share) for i in range(len(out)) for share in range(shares)])
+        return out
 
     def close(self) -> None:
-        self._handle.close()
+        self._file.close()
 
-    def __enter__(self) -> TiffMovie:
-        return self
+    def _layout(self, tags: Tags, packed: bool | None) -> Layout | None:
+        """How an image is stored; None where only tifffile knows."""
+        order = "<" if os.pread(self._file.fileno(), 1, 0) == b"I" else ">"
+        try:
+            return layout(tags, os.fstat(self._file.fileno()).st_size, order, packed)
+        except Unusual:
+            return None
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def _form(self, frame: int) -> tuple[int, int, np.dtype]:
+        """Height, width and type of a frame."""
+        image = self._images[frame]
+        if image is not None:
+            return image.height, image.width, image.dtype.newbyteorder("=")
+        with self._turn:
+            page = self._page(frame)
+        if len(page.shape) != 2 or page.dtype is None:
+            raise InputError(f"{self.path} does not hold plain images: each has the shape {page.shape}, not (y, x).")
+        return *page.shape, np.dtype(page.dtype)
+
+    def _page(self, frame: int) -> tifffile.TiffPage:
+        try:
+            if not self._pages:
+                self._file.seek(0)
+                self._pages = list(tifffile.TiffFile(self._file).pages)
+            return self._pages[frame]
+        except Exception as error:  # whatever a parser meets in a damaged file
+            raise InputError(f"{self.path} is not a readable TIFF file: {error}.") from error
 
 
 @dataclass
 class _Survey:
-    """What a walk along the directories found: whole frames, their number if the file tells it, the last of the data
-    (end and length, bytes), and what is wrong."""
+    """What a walk along the directories found: those of whole frames, the number of frames if the file tells it, the
+    last of the data (end and length, bytes), and what is wrong."""
 
-    frames: int = 0
+    directories: list[Tags]
     stated: int | None = None
     last: tuple[int, int] = (0, 0)
     fault: str = ""
+
+    @property
+    def frames(self) -> int:
+        return len(self.directories)
 
 
 def _survey(file: BinaryIO) -> _Survey:
     """Follow the directories without decoding anything."""
     size = os.fstat(file.fileno()).st_size
-    found = _Survey()
+    found = _Survey([])
     try:
         for tags in follow(file, size):
             end = max((start + length, length) for start, length in pieces(tags, size))
             if found.frames == 0:
                 found.stated = _stated_frames(tags)
-            found.frames += 1
+            found.directories.append(tags)
             found.last = max(found.last, end)
     except Damaged as damage:
         found.fault = str(damage).removeprefix("then ") if found.frames == 0 else str(damage)
     return found
+
+
+def _damage(path: str | os.PathLike, survey: _Survey, frames: int | None = None) -> str:
+    count = f"{survey.frames} of {frames}" if frames is not None else f"{survey.frames} whole"
+    return f"{path} " + (f"holds {count} frames; " if survey.frames else "") + f"{survey.fault}."
 
 
 def _stated_frames(tags: Tags) -> int | None:

@@ -45,7 +45,7 @@ def test_gain_in_either_format_is_the_same_array(tmp_path, frames):
 def test_other_formats_are_refused_with_the_known_ones(tmp_path):
     path = tmp_path / "movie.dm4"
     path.write_bytes(b"x")
-    with pytest.raises(InputError, match=r"movie\.dm4.*\.mrc, \.mrcs, \.tif, \.tiff"):
+    with pytest.raises(InputError, match=r"movie\.dm4.*\.mrc, \.mrcs, \.map, \.tif, \.tiff"):
         open_movie(path)
     assert whole(path).whole is False
 

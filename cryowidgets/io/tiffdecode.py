@@ -1,0 +1,150 @@
+"""Decode the strips and tiles of a TIFF image straight into an array, upside down: many threads may do so at once.
+
+The file is asked for raw bytes alone, by its descriptor, which unlike a file object has no place of its own. Images
+that are laid out in a rarer way are left to tifffile.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import imagecodecs
+import numpy as np
+
+from cryowidgets.io import directories as tiff
+from cryowidgets.io import nibbles
+
+_DECODERS = {
+    1: None,
+    5: imagecodecs.lzw_decode,
+    8: imagecodecs.deflate_decode,
+    32946: imagecodecs.deflate_decode,
+    50000: imagecodecs.zstd_decode,
+}
+_KINDS = {1: "u", 2: "i", 3: "f"}
+
+
+class Unusual(Exception):
+    """The image is laid out in a way that is not known here."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an image is stored.
+
+    Attributes
+    ----------
+    pieces : list of (int, int)
+        Where each strip or tile begins in the file and how long it is, bytes; row by row.
+    height, width : int
+        Of the image, px.
+    rows, columns : int
+        Of a strip or tile, px; the last ones may go beyond the image.
+    tiled : bool
+        Tiles have their full size even there.
+    dtype : numpy.dtype
+        Of the samples in the file; bytes where they have four bits.
+    packed : {"", "high", "low"}
+        Two samples in each byte, and which half has the left one.
+    compression : int
+        TIFF's number for it.
+    """
+
+    pieces: list[tuple[int, int]]
+    height: int
+    width: int
+    rows: int
+    columns: int
+    tiled: bool
+    dtype: np.dtype
+    packed: str
+    compression: int
+
+
+def layout(tags: tiff.Tags, size: int, order: str, packed: bool | None = None) -> Layout:
+    """Find out how an image is stored.
+
+    Parameters
+    ----------
+    size : int
+        Of the file, bytes.
+    order : {"<", ">"}
+        Byte order of the file.
+    packed : bool, optional
+        Whether bytes are pairs of counts; without it, by what SerialEM writes into the description, or by the size.
+
+    Raises
+    ------
+    Unusual
+        It is not known here.
+    """
+    height, width = tiff.number(tags, tiff.LENGTH, 0), tiff.number(tags, tiff.WIDTH, 0)
+    bits, kind = tiff.number(tags, tiff.BITS, 1), _KINDS.get(tiff.number(tags, tiff.SAMPLE_FORMAT, 1), "")
+    compression = tiff.number(tags, tiff.COMPRESSION, 1)
+    plain = (
+        tiff.number(tags, tiff.SAMPLES, 1) == 1
+        and tiff.number(tags, tiff.PREDICTOR, 1) == 1
+        and tiff.number(tags, tiff.FILL_ORDER, 1) == 1
+        and tiff.number(tags, tiff.PHOTOMETRIC, 1) == 1
+        and compression in _DECODERS
+        and (kind + str(bits // 8) in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f2") or (bits, kind) == (4, "u"))
+    )
+    if not plain:
+        raise Unusual
+    half = "high" if bits == 4 else ""
+    if bits == 8 and kind == "u" and (pairs(tags) if packed is None else packed):
+        half, width = "low", 2 * width
+    tiled = tiff.TILES in tags and tiff.STRIPS not in tags
+    if tiled:
+        rows, columns = tiff.number(tags, tiff.TILE_LENGTH, 0), tiff.number(tags, tiff.TILE_WIDTH, 0)
+        if not rows or not columns or half:
+            raise Unusual
+    else:
+        rows, columns = min(tiff.number(tags, tiff.ROWS, height) or height, height), width
+    parts = tiff.pieces(tags, size)
+    if len(parts) != -(-height // rows) * -(-width // columns):
+        raise Unusual
+    dtype = np.dtype("u1") if half else np.dtype(f"{order}{kind}{bits // 8}")
+    return Layout(parts, height, width, rows, columns, tiled, dtype, half, compression)
+
+
+def pairs(tags: tiff.Tags) -> bool:
+    """Whether bytes are pairs of counts, as SerialEM writes frames of super-resolution."""
+    told = tiff.text(tags, tiff.DESCRIPTION)
+    size = tiff.number(tags, tiff.LENGTH, 0), tiff.number(tags, tiff.WIDTH, 0)
+    return ("SerialEMCCD" in told and "4 bits packed" in told) or nibbles.halved(*size)
+
+
+def decode(descriptor: int, image: Layout, first: int, end: int, out: np.ndarray) -> None:
+    """Put strips or tiles `first` to `end` - 1 of an image where they belong in `out` (y, x), row 0 being the last.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        The file ends before, or the bytes are not what the codec makes.
+    """
+    across = -(-image.width // image.columns)
+    row_bytes = (image.columns + 1) // 2 if image.packed else image.columns * image.dtype.itemsize
+    scratch = np.empty(image.rows * row_bytes, np.uint8)
+    codec = _DECODERS[image.compression]
+    for number in range(first, end):
+        start, length = image.pieces[number]
+        top, left = number // across * image.rows, number % across * image.columns
+        bottom, right = min(top + image.rows, image.height), min(left + image.columns, image.width)
+        whole = image.rows if image.tiled else bottom - top
+        raw = os.pread(descriptor, length, start)
+        if len(raw) < length:
+            raise ValueError("the file ends within it")
+        if codec is None:
+            room = np.frombuffer(raw, np.uint8)
+        else:
+            room = codec(raw, out=scratch)
+        if len(room) < whole * row_bytes:
+            raise ValueError(f"a strip holds {len(room)} bytes and not {whole * row_bytes}")
+        room = room[: whole * row_bytes]  # some programs fill the last strip up
+        target = out[image.height - bottom : image.height - top, left:right]
+        if image.packed:
+            nibbles.unpack(room.reshape(whole, row_bytes), target[::-1], image.packed == "low")
+        else:
+            target[::-1] = room.view(image.dtype).reshape(whole, image.columns)[: bottom - top, : right - left]
