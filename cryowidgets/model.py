@@ -157,6 +157,21 @@ class Ctf(Item):
     reason: str = column("why there is no fit; empty where there is one", default="")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Quality(Item):
+    """How good an exposure is, from 0 to 1, and what the score would be if one part of it were the only one."""
+
+    score: float = column("all parts together: never better than the worst", default=NAN)
+    fit: float = column("how far the CTF fits", default=NAN)
+    astigmatism: float = column("difference of defocus U and V", default=NAN)
+    ice: float = column("ice ring", default=NAN)
+    drift: float = column("path of the frame", default=NAN)
+    late: float = column("motion that does not end", default=NAN)
+    alignment: float = column("how well the motion is known", default=NAN)
+    worst: str = column("the part that speaks most against the exposure", default="")
+    reason: str = column("that part in words", default="")
+
+
 @dataclass(frozen=True)
 class Reject:
     """What a gate answers instead of an item: it stays visible, can be readmitted, and flows no further."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cryowidgets.model import Ctf, Micrograph, Movie, Optics
+from cryowidgets.model import Ctf, Micrograph, Movie, Optics, Quality
+from cryowidgets.protocols.score_exposure import ScoreExposure
 from cryowidgets.store.admission import admit, refuse
 from cryowidgets.store.lock import WriterLock
 from cryowidgets.store.store import Store
@@ -29,6 +30,7 @@ class FilledSession:
         self.store.add_step("align", "AlignMovie", Micrograph, {}, {"movie": "movies"})
         self.store.add_step("maxshift", "MaxShift", Micrograph, {}, {"micrograph": "align"})
         self.store.add_step("ctf", "EstimateCtf", Ctf, {}, {"micrograph": "maxshift"})
+        self.store.add_step("quality", "ScoreExposure", Quality, {}, {"micrograph": "maxshift", "ctf": "ctf"})
         self.lock: WriterLock | None = None
         self._count = 0
         self._random = np.random.default_rng(7)
@@ -69,6 +71,11 @@ class FilledSession:
                 self.store.finish(task, "done", micrograph.filed(self.folder))
         for task in self._claim("ctf", Micrograph, "micrograph"):
             self.store.finish(task, "done", self._ctf(task.exposure, pictures), host="node1")
+        self.store.ensure_table(Quality)
+        wanted = {"micrograph": Micrograph, "ctf": Ctf}
+        for task in self.store.claim("quality", todo(self.store, "quality", wanted, {})[0]):
+            micrograph, ctf = (self.store.item(kind, id) for kind, id in zip(wanted.values(), task.inputs, strict=True))
+            self.store.finish(task, "done", ScoreExposure().process(micrograph, ctf, None), host="node1")
 
     def fail(self, why: str) -> int:
         """One more movie comes, and its alignment fails."""

@@ -73,7 +73,7 @@ def test_a_project_is_made_of_a_template_with_values_for_any_step(tmp_path):
     p = Project.create(
         tmp_path / "p", movies=str(tmp_path / "*.tiff"), pixel_size=0.85, settings={"maxshift": {"max_movie_shift": 30}}
     )
-    assert list(p.steps) == ["movies", "align", "maxshift", "ctf"]
+    assert list(p.steps) == ["movies", "align", "maxshift", "ctf", "quality"]
     assert p.steps["movies"].params["pixel_size"] == 0.85
     assert p.steps["maxshift"].params["max_movie_shift"] == 30
     assert p.steps["ctf"].state == "saved"

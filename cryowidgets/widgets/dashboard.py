@@ -109,6 +109,8 @@ class SessionView(Window):
         steps = reader.steps().values()
         micrographs = [s.name for s in steps if s.gives == "Micrograph"]
         ctfs = [s.name for s in steps if s.gives == "Ctf"]
+        qualities = [s.name for s in steps if s.gives == "Quality"]
+        self.table.qualities = qualities[-1] if qualities else None
         if micrographs and (self._micrographs is None or self._micrographs.step != micrographs[0]):
             self._micrographs = StepRows(micrographs[0], [self.drift])
             self.table.micrographs = micrographs[0]

@@ -64,6 +64,18 @@ def resolution() -> Drawing:
     return draw(f, source, ["name"])
 
 
+def quality() -> Drawing:
+    parts = ["fit", "astigmatism", "ice", "drift", "late", "alignment"]
+    f, source = _against_time("", ["score", *parts])
+    source.data["worst"] = []
+    f.y_range = Range1d(0, 1.05)
+    points = _points(f, source, "score", TEAL, 5)
+    _hover(
+        f, [points], [("score", "@score{0.00}"), ("least", "@worst"), *((part, f"@{part}{{0.00}}") for part in parts)]
+    )
+    return draw(f, source, ["name", "worst"])
+
+
 def machine() -> Drawing:
     names = {"cpu": "CPU", "memory": "memory", "gpu": "GPU", "gpu_memory": "GPU memory"}
     colours = {"cpu": BLUE, "memory": TEAL, "gpu": ORANGE, "gpu_memory": PURPLE}
@@ -122,7 +134,7 @@ def spectrum_curve() -> Drawing:
 
 ALL: dict[str, Callable[[], Drawing]] = {
     make.__name__: make
-    for make in (drift, defocus, astigmatism, resolution, machine, disk, tasks, trajectory, spectrum_curve)
+    for make in (drift, defocus, astigmatism, resolution, quality, machine, disk, tasks, trajectory, spectrum_curve)
 }
 
 

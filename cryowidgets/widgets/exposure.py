@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as W
 
 from cryowidgets.errors import CryowidgetsError
-from cryowidgets.model import Ctf, Micrograph
+from cryowidgets.model import Ctf, Micrograph, Quality
 from cryowidgets.store.queries import ExposureRow, Reader
 from cryowidgets.widgets import panels, texts
 from cryowidgets.widgets.window import box, put, show_if
@@ -50,7 +50,8 @@ class ExposureView(W.Box):
         put(self._trouble, panels.troubles(row, self._with_tracebacks))
         micrograph = _first(row, Micrograph)
         ctf = _last(row, Ctf)
-        put(self._numbers, panels.numbers([item for item in (micrograph, ctf) if item is not None]))
+        quality = _last(row, Quality)
+        put(self._numbers, panels.numbers([item for item in (micrograph, ctf, quality) if item is not None]))
         self.micrograph.show(micrograph)
         self.ctf.show(ctf)
         if self._controls:

@@ -16,6 +16,7 @@ COLUMNS = [
     Column("drift", "Å", "right", "6ch"),
     Column("defocus", "µm", "right", "10.5ch"),
     Column("fit", "Å", "right", "5ch"),
+    Column("score", "", "right", "5ch"),
     Column("state", width="8ch"),
 ]
 
@@ -23,12 +24,13 @@ COLUMNS = [
 class ExposureTable(LiveTable):
     """Every exposure of a session; a page holds only those on the screen.
 
-    `micrographs` and `ctfs` name the steps whose numbers are shown; None where there is none.
+    `micrographs`, `ctfs` and `qualities` name the steps whose numbers are shown; None where there is none.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.micrographs: str | None = None
         self.ctfs: str | None = None
+        self.qualities: str | None = None
         self.total = 0
         self._reader: Reader | None = None
         super().__init__(COLUMNS, self._fetch_rows, wake, WAITING)
@@ -44,6 +46,7 @@ class ExposureTable(LiveTable):
         ids = found["id"].tolist()
         drifts = metrics(self._reader, self.micrographs, ids)
         ctfs = metrics(self._reader, self.ctfs, ids)
+        qualities = metrics(self._reader, self.qualities, ids)
         names = texts.distinct(found["name"])
         rows = []
         for i in reversed(range(len(ids))):
@@ -55,6 +58,7 @@ class ExposureTable(LiveTable):
                 texts.number(drift.get("motion_total")),
                 texts.micrometres(defocus, unit=""),
                 texts.number(ctf.get("fit_resolution")),
+                texts.number(qualities.get(ids[i], {}).get("score"), 2),
                 found["state"][i],
             ]
             hint = ": ".join(filter(None, [found["name"][i], found["reason"][i]]))

@@ -46,6 +46,11 @@ def resolution() -> LivePlot:
     return LivePlot(_drawing("resolution"), keep=KEEP, empty=_NO_CTF, title="CTF fits to")
 
 
+def quality() -> LivePlot:
+    """Score of each exposure, from 0 to 1; what it is made of under the mouse."""
+    return LivePlot(_drawing("quality"), keep=KEEP, empty="waiting for the first score…", title="Quality")
+
+
 def machine() -> LivePlot:
     """Load of the processing machine in percent: CPU, memory, and GPUs where there are any."""
     return LivePlot(_drawing("machine"), keep=KEEP, empty=_NO_ENGINE, title="Load")
@@ -72,7 +77,13 @@ def spectrum_curve() -> LivePlot:
 
 
 RECENT = 50
-_NOTES = {"motion_total": (1, "Å"), "defocus_u": (2, "µm"), "astigmatism": (0, "nm"), "fit_resolution": (1, "Å")}
+_NOTES = {
+    "motion_total": (1, "Å"),
+    "defocus_u": (2, "µm"),
+    "astigmatism": (0, "nm"),
+    "fit_resolution": (1, "Å"),
+    "score": (2, ""),
+}
 
 
 def note(plot: LivePlot) -> str:

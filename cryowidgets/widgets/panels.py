@@ -9,7 +9,7 @@ from pathlib import Path
 import ipywidgets as W
 import numpy as np
 
-from cryowidgets.model import Ctf, Item, Micrograph
+from cryowidgets.model import Ctf, Item, Micrograph, Quality
 from cryowidgets.store.queries import ExposureRow, TaskRow
 from cryowidgets.widgets import figures, texts
 
@@ -87,6 +87,13 @@ class CtfPanel(W.Box):
         self.curve.replace(dict(zip(names, _curve(ctf.curve if ctf else ""), strict=True)))
 
 
+class QualityPanel(W.HTML):
+    """Score of an exposure, a bar for each of its parts, and the worst of them in words."""
+
+    def show(self, quality: Quality | None) -> None:
+        self.value = _bars(quality) if quality else _word("no score yet")
+
+
 def numbers(items: Iterable[Item]) -> str:
     """The numbers that people ask for of some items of one exposure, as HTML."""
     found: list[tuple[str, str]] = []
@@ -106,6 +113,8 @@ def numbers(items: Iterable[Item]) -> str:
             ]
             if math.isfinite(item.phase_shift) and item.phase_shift:
                 found.append(("phase shift", texts.number(item.phase_shift, 0, "°")))
+        elif isinstance(item, Quality):
+            found.append(("quality", texts.number(item.score, 2)))
     cells = "".join(f"<div><span>{texts.safe(name)}</span><b>{texts.safe(value)}</b></div>" for name, value in found)
     return f"<div class='cw-numbers'>{cells}</div>" if cells else ""
 
@@ -144,6 +153,21 @@ def _curve(path: str) -> np.ndarray:
         if curve is not None and curve.ndim == 2 and len(curve) == 4:
             return curve
     return np.zeros((4, 0))
+
+
+def _bars(quality: Quality) -> str:
+    rows = []
+    for name, field in Quality.columns().items():
+        value = getattr(quality, name)
+        if not isinstance(value, float):
+            continue
+        width = 100 * value if math.isfinite(value) else 0
+        mark = " class='cw-worst'" if name == quality.worst else ""
+        rows.append(
+            f"<tr{mark} title='{texts.safe(field.metadata['help'])}'><th>{name}</th>"
+            f"<td><i style='width: {width:.0f}%'></i></td><td>{texts.number(value, 2)}</td></tr>"
+        )
+    return f"<table class='cw-bars'>{''.join(rows)}</table><p>{texts.safe(quality.reason)}</p>"
 
 
 def _word(word: str) -> str:

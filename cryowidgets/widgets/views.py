@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets as W
 
-from cryowidgets.model import Ctf, Item, Micrograph
+from cryowidgets.model import Ctf, Item, Micrograph, Quality
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import figures, panels, texts
@@ -92,6 +92,14 @@ class EstimateCtfView(PlotsAndItem):
     kind = Ctf
 
 
+class ScoreExposureView(PlotsAndItem):
+    """Scores of all exposures; what one of them is made of."""
+
+    plots = (figures.quality,)
+    panel = panels.QualityPanel
+    kind = Quality
+
+
 class TableView(ResultView):
     """The columns of any kind as a table, the newest results first."""
 
@@ -118,7 +126,11 @@ class TableView(ResultView):
         self._table.refresh()
 
 
-VIEWS: dict[str, type[ResultView]] = {"AlignMovie": AlignMovieView, "EstimateCtf": EstimateCtfView}
+VIEWS: dict[str, type[ResultView]] = {
+    "AlignMovie": AlignMovieView,
+    "EstimateCtf": EstimateCtfView,
+    "ScoreExposure": ScoreExposureView,
+}
 """Our views by the name of their protocol."""
 
 

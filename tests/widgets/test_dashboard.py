@@ -132,6 +132,7 @@ def test_newest_exposure_is_shown_until_one_is_chosen(page, filled, reader):
     np.testing.assert_allclose(page.exposure.micrograph.trajectory.column("y"), shifts[:, 0])
     curve = np.load(row.items["ctf"].curve)
     np.testing.assert_allclose(page.exposure.ctf.curve.column("observed"), curve[1])
+    assert f"<b>{row.items['quality'].score:.2f}</b>" in page.exposure._numbers.value
     picture = page.exposure.micrograph.picture._image.value
     assert bytes(picture) == (filled.folder / "steps/align/4.jpg").read_bytes()
     page.choose(4)
@@ -192,6 +193,8 @@ def test_table_shows_windows_of_the_ledger_newest_first(wire, page, filled, read
     assert [r["id"] for r in deep["rows"]] == list(range(50, 40, -1))
     micrograph = reader.rows("align", exposures=[299])
     assert top["rows"][1]["cells"][2] == f"{micrograph['motion_total'][0]:.1f}"
+    score = reader.rows("quality", exposures=[300])["score"][0]
+    assert [r["cells"][5] for r in top["rows"][:2]] == [f"{score:.2f}", "–"]  # the second was rejected before
     states = {r["id"]: r["state"] for r in deep["rows"]}
     assert states[46] == "rejected" and states[45] == "done"
 
@@ -299,7 +302,7 @@ def test_parameters_are_sent_for_new_movies_or_for_all(control, filled, reader):
     controls = control._controls
     controls.openers["Parameters"].value = True
     control.refresh(reader)
-    assert list(controls.choice.options) == ["movies", "align", "maxshift", "ctf"]
+    assert list(controls.choice.options) == ["movies", "align", "maxshift", "ctf", "quality"]
     form = controls.forms["movies"]
     assert form._new.disabled and form._redo.disabled
     form.form.fields["voltage"].value = "200"

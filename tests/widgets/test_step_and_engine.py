@@ -51,6 +51,22 @@ def test_clicks_hold_a_result_and_let_it_go(wire, project, reader):
     assert reader.exposure(12).name in html(widget.results)
 
 
+def test_a_score_is_shown_with_its_parts_and_what_is_worst(wire, project, reader):
+    widget = project.steps["quality"].widget()
+    assert isinstance(widget.results, views.ScoreExposureView)
+    widget.refresh(reader)
+    (plot,) = widget.results._rows.plots
+    rows = reader.rows("quality")
+    np.testing.assert_array_equal(plot.column("score"), rows["score"])
+    assert list(plot.column("worst")) == list(rows["worst"])
+    quality = reader.exposure(12).items["quality"]
+    shown = widget.results.item.value
+    assert quality.reason in shown and shown.count("<tr") == 7
+    assert f"<tr class='cw-worst' title='how far the CTF fits'><th>{quality.worst}</th>" in shown
+    assert f"<td>{quality.score:.2f}</td>" in shown
+    assert "<th>ice</th><td><i style='width: 0%'></i></td><td>–</td>" in shown  # it was not measured
+
+
 def test_protocols_without_a_view_of_their_own_get_a_table(wire, project, reader):
     widget = project.steps["maxshift"].widget()
     widget.refresh(reader)
