@@ -73,7 +73,9 @@ is in truth.json. 'cryowidgets new PROJECT --movies' takes the pattern that is p
 )
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @session_options
-@click.option("--format", type=click.Choice(["tiff", "mrc"]), default="tiff", show_default=True, help="Of the files.")
+@click.option(
+    "--format", type=click.Choice(["tiff", "mrc", "eer"]), default="tiff", show_default=True, help="Of the files."
+)
 @click.option("--tree", type=click.Choice(["epu", "flat"]), default="epu", show_default=True, help="Folders and names.")
 @click.option("--write-seconds", type=float, default=2.0, show_default=True, help="How long a file takes to grow.")
 @click.option("--pause-seconds", type=float, default=30.0, show_default=True, help="How long a pause lasts.")

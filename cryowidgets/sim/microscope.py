@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.errors import InputError, ParameterError
-from cryowidgets.io import mrc, tiff
+from cryowidgets.io import eer, mrc, tiff
 from cryowidgets.sim import sidecars
+from cryowidgets.sim.electrons import RawFrames
 from cryowidgets.sim.movie import Recipe, Truth, stream
 
 FAULTS = {
@@ -36,7 +37,11 @@ FAULTS = {
     "same name": "the file has the name of the one before, in another folder",
 }
 _LOST = {"truncated", "zero-byte", "unreadable", "corrupt", "vanishes"}
-_SUFFIXES = {"tiff": ".tiff", "mrc": ".mrc"}
+_ENDINGS = {
+    "tiff": {"epu": "_fractions.tiff", "flat": ".tif"},
+    "mrc": {"epu": "_Fractions.mrc", "flat": ".mrc"},
+    "eer": {"epu": "_EER.eer", "flat": ".eer"},
+}
 _BURST = 5
 
 
@@ -56,8 +61,8 @@ class Microscope:
     frames : int
     seed : int
         The same seed gives the same movies; only names and times differ.
-    format : {"tiff", "mrc"}
-        LZW TIFF or MRC, 8 bits, without gain applied.
+    format : {"tiff", "mrc", "eer"}
+        LZW TIFF or MRC, 8 bits, or EER; without gain applied.
     tree : {"epu", "flat"}
         Folders, names and sidecars as of EPU (``Images-Disc1/GridSquare_…/Data/FoilHole_…_fractions.tiff`` with XML)
         or as of SerialEM (one folder, mdoc).
@@ -69,6 +74,9 @@ class Microscope:
         How long a pause lasts.
     per_square : int
         Movies for each grid square of the EPU tree.
+    raw_frames : int
+        About how many raw frames an EER movie has. Each frame of the recipe, and so each row of the true shifts, is
+        as many of them as the next; `open_movie(path, fractions=recipe.frames)` puts them together again.
     recipe : Recipe, optional
         What is in the movies. `size` and `frames`, if given, take the place of those of the recipe.
 
@@ -97,6 +105,7 @@ class Microscope:
         write_seconds: float = 2.0,
         pause_seconds: float = 30.0,
         per_square: int = 10,
+        raw_frames: int = 320,
         recipe: Recipe | None = None,
     ) -> None:
         recipe = recipe or Recipe(molecule=seed, camera=seed)
@@ -105,6 +114,7 @@ class Microscope:
         self.out, self.movies, self.every, self.seed = Path(out).absolute(), movies, every, seed
         self.format, self.tree, self.faults = format, tree, dict(faults or {})
         self.write_seconds, self.pause_seconds, self.per_square = write_seconds, pause_seconds, per_square
+        self.raw_frames = raw_frames
         self._check()
         folders = "Images-Disc1/GridSquare_*/Data" if tree == "epu" else "frames"
         self.pattern = str(self.out / folders / f"*{self._ending}")
@@ -165,9 +175,8 @@ class Microscope:
         elif fault == "unreadable":
             self._write_junk(target, shot.seed, stop)
         else:
-            self._write(
-                target, self._paced(frames, count, stop), self.recipe.frames if fault != "fewer frames" else count
-            )
+            announced = self.recipe.frames if fault != "fewer frames" else count
+            self._write(target, self._paced(frames, count, stop), announced, shot.seed)
         if fault == "truncated":
             os.truncate(target, target.stat().st_size - self._last_frame_bytes(target) // 3)
         elif fault == "corrupt":
@@ -205,8 +214,14 @@ class Microscope:
             yield frame  # and come back when it is written
             stop.wait(max(0.0, begin + self.write_seconds * (j + 1) / count - time.monotonic()))
 
-    def _write(self, path: Path, frames: Iterator[np.ndarray], announced: int) -> None:
+    def _write(self, path: Path, frames: Iterator[np.ndarray], announced: int, seed: int) -> None:
         height, width = self.recipe.shape
+        if self.format == "eer":
+            dose = announced * self.recipe.dose_per_frame
+            raw = RawFrames(frames, self._parts, announced * self._parts, seed)
+            with open(path, "w+b", buffering=0) as file:
+                eer.write(file, raw, pixel_size=self.recipe.pixel_size, dose=dose, exposure=len(raw) / 250, seed=seed)
+            return
         with open(path, "w+b", buffering=0) as file:
             if self.format == "tiff":
                 tiff.write(file, frames, big=2 * announced * height * width > 1 << 32)
@@ -223,7 +238,14 @@ class Microscope:
                 file.write(part)
 
     def _last_frame_bytes(self, path: Path) -> int:
+        if self.format == "eer":
+            return path.stat().st_size // (self.recipe.frames * self._parts)  # about
         return int(np.prod(self.recipe.shape)) if self.format == "mrc" else tiff.frame_extent(path, -1)[1]
+
+    @property
+    def _parts(self) -> int:
+        """Raw frames for each frame."""
+        return max(1, round(self.raw_frames / self.recipe.frames))
 
     def _write_gain(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -269,12 +291,10 @@ class Microscope:
 
     @property
     def _ending(self) -> str:
-        if self.tree == "epu":
-            return "_fractions.tiff" if self.format == "tiff" else "_Fractions.mrc"
-        return ".tif" if self.format == "tiff" else ".mrc"
+        return _ENDINGS[self.format][self.tree]
 
     def _check(self) -> None:
-        for name, value, known in (("format", self.format, _SUFFIXES), ("tree", self.tree, ("epu", "flat"))):
+        for name, value, known in (("format", self.format, tuple(_ENDINGS)), ("tree", self.tree, ("epu", "flat"))):
             if value not in known:
                 raise ParameterError(f"A microscope has no {name} {value!r}: write one of {', '.join(known)}.")
         for number, fault in self.faults.items():
@@ -282,8 +302,8 @@ class Microscope:
                 raise ParameterError(f"There is no fault {fault!r} (movie {number}): write one of {', '.join(FAULTS)}.")
             if not 1 <= number <= self.movies:
                 raise ParameterError(f"There is no movie {number} to be {fault}: they count from 1 to {self.movies}.")
-            if (fault, self.format) == ("corrupt", "mrc") or (fault, self.tree) == ("same name", "flat"):
-                kind = "MRC file" if fault == "corrupt" else "flat tree"
+            if (fault == "corrupt" and self.format != "tiff") or (fault, self.tree) == ("same name", "flat"):
+                kind = f"{self.format.upper()} file" if fault == "corrupt" else "flat tree"
                 raise ParameterError(f"Movie {number}: the fault {fault!r} cannot be had in a {kind}.")
         for name, value in (("every", self.every), ("write_seconds", self.write_seconds)):
             if value < 0:

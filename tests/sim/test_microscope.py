@@ -48,6 +48,31 @@ def test_a_session(tmp_path, tree, format):
     assert len({entry["defocus_u"] for entry in truth["movies"]}) == 3
 
 
+@pytest.mark.parametrize("tree", ["epu", "flat"])
+def test_electrons_are_listed(tmp_path, tree):
+    """Put together again, raw frames are the frames, but for electrons that fell on one that was there already."""
+    scope = microscope.run(
+        tmp_path, movies=2, tree=tree, format="eer", recipe=QUICK, seed=7, faults={2: "truncated"}, raw_frames=300
+    )
+    entry, cut = json.loads(scope.truth.read_text())["movies"]
+    path = scope.out / entry["path"]
+    assert sorted(glob.glob(scope.pattern)) == sorted([str(path), str(scope.out / cut["path"])])
+    assert (whole(path).whole, whole(path).frames) == (True, 300)
+    assert whole(scope.out / cut["path"]).whole is False
+    expected = simulate(scope.recipe, entry["seed"]).frames
+    with open_movie(path, fractions=4) as movie:
+        frames = np.array(list(movie))
+        assert (movie.raw_frames, movie.group, movie.remainder) == (300, 75, 0)
+        assert movie.pixel_size == pytest.approx(1.2)
+        assert movie.dose == pytest.approx(4 * 1.5)
+        assert movie.electrons().std() < 2 * np.sqrt(movie.electrons().mean())
+    assert np.all(frames <= expected)
+    assert np.all(frames[expected == 1] == 1)
+    few = expected < 20
+    rate = expected[few].mean()
+    assert frames[few].mean() == pytest.approx(75 * (1 - np.exp(-rate / 75)), rel=0.01)
+
+
 def test_the_same_seed_gives_the_same_session(tmp_path):
     one, two, other = (
         json.loads(microscope.run(tmp_path / name, movies=2, recipe=QUICK, seed=seed).truth.read_text())
@@ -176,11 +201,12 @@ def test_a_burst_comes_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"format": "eer"}, "no format 'eer': write one of tiff, mrc"),
+        ({"format": "dm4"}, "no format 'dm4': write one of tiff, mrc, eer"),
         ({"tree": "leginon"}, "no tree 'leginon': write one of epu, flat"),
         ({"faults": {1: "flood"}}, "no fault 'flood'.*truncated"),
         ({"faults": {9: "pause"}}, "no movie 9"),
         ({"faults": {1: "corrupt"}, "format": "mrc"}, "MRC"),
+        ({"faults": {1: "corrupt"}, "format": "eer"}, "EER"),
         ({"faults": {2: "same name"}, "tree": "flat"}, "flat"),
         ({"every": -1}, "every = -1"),
         ({"frames": 0}, "1 or more frames"),
