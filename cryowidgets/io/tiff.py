@@ -21,7 +21,7 @@ from cryowidgets import cpu
 from cryowidgets.errors import InputError
 from cryowidgets.io.directories import DESCRIPTION, LENGTH, WIDTH, Damaged, Tags, follow, pieces, text
 from cryowidgets.io.frames import Opened, open_file
-from cryowidgets.io.tiffdecode import Layout, Unusual, decode, layout
+from cryowidgets.io.tiffdecode import Layout, Unusual, decode, layout, pairs
 from cryowidgets.io.verdict import Verdict, blank, judge
 
 _STRIP_BYTES = 1 << 16
@@ -129,6 +129,7 @@ class TiffMovie(Opened):
             survey = _survey(self._file)
             if survey.fault:
                 raise InputError(_damage(path, survey))
+            packed = pairs(survey.directories[0]) if packed is None else packed
             self._images = [self._layout(tags, packed) for tags in survey.directories]
             height, width, self.dtype = self._form(0)
         except BaseException:
@@ -175,7 +176,7 @@ class TiffMovie(Opened):
     def close(self) -> None:
         self._file.close()
 
-    def _layout(self, tags: Tags, packed: bool | None) -> Layout | None:
+    def _layout(self, tags: Tags, packed: bool) -> Layout | None:
         """How an image is stored; None where only tifffile knows."""
         order = "<" if os.pread(self._file.fileno(), 1, 0) == b"I" else ">"
         try:

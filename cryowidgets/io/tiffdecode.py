@@ -15,13 +15,8 @@ import numpy as np
 from cryowidgets.io import directories as tiff
 from cryowidgets.io import nibbles
 
-_DECODERS = {
-    1: None,
-    5: imagecodecs.lzw_decode,
-    8: imagecodecs.deflate_decode,
-    32946: imagecodecs.deflate_decode,
-    50000: imagecodecs.zstd_decode,
-}
+_LZW = 5
+_DECODERS = {8: imagecodecs.deflate_decode, 32946: imagecodecs.deflate_decode, 50000: imagecodecs.zstd_decode}
 _KINDS = {1: "u", 2: "i", 3: "f"}
 
 
@@ -62,7 +57,7 @@ class Layout:
     compression: int
 
 
-def layout(tags: tiff.Tags, size: int, order: str, packed: bool | None = None) -> Layout:
+def layout(tags: tiff.Tags, size: int, order: str, packed: bool = False) -> Layout:
     """Find out how an image is stored.
 
     Parameters
@@ -71,8 +66,8 @@ def layout(tags: tiff.Tags, size: int, order: str, packed: bool | None = None) -
         Of the file, bytes.
     order : {"<", ">"}
         Byte order of the file.
-    packed : bool, optional
-        Whether bytes are pairs of counts; without it, by what SerialEM writes into the description, or by the size.
+    packed : bool
+        Whether bytes are pairs of counts, see `pairs`.
 
     Raises
     ------
@@ -87,13 +82,13 @@ def layout(tags: tiff.Tags, size: int, order: str, packed: bool | None = None) -
         and tiff.number(tags, tiff.PREDICTOR, 1) == 1
         and tiff.number(tags, tiff.FILL_ORDER, 1) == 1
         and tiff.number(tags, tiff.PHOTOMETRIC, 1) == 1
-        and compression in _DECODERS
+        and (compression in (1, _LZW) or compression in _DECODERS)
         and (kind + str(bits // 8) in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f2") or (bits, kind) == (4, "u"))
     )
     if not plain:
         raise Unusual
     half = "high" if bits == 4 else ""
-    if bits == 8 and kind == "u" and (pairs(tags) if packed is None else packed):
+    if bits == 8 and kind == "u" and packed:
         half, width = "low", 2 * width
     tiled = tiff.TILES in tags and tiff.STRIPS not in tags
     if tiled:
@@ -110,7 +105,7 @@ def layout(tags: tiff.Tags, size: int, order: str, packed: bool | None = None) -
 
 
 def pairs(tags: tiff.Tags) -> bool:
-    """Whether bytes are pairs of counts, as SerialEM writes frames of super-resolution."""
+    """Whether bytes are pairs of counts, as SerialEM writes frames of super-resolution: by its words, or by the size."""
     told = tiff.text(tags, tiff.DESCRIPTION)
     size = tiff.number(tags, tiff.LENGTH, 0), tiff.number(tags, tiff.WIDTH, 0)
     return ("SerialEMCCD" in told and "4 bits packed" in told) or nibbles.halved(*size)
@@ -126,20 +121,16 @@ def decode(descriptor: int, image: Layout, first: int, end: int, out: np.ndarray
     """
     across = -(-image.width // image.columns)
     row_bytes = (image.columns + 1) // 2 if image.packed else image.columns * image.dtype.itemsize
-    scratch = np.empty(image.rows * row_bytes, np.uint8)
-    codec = _DECODERS[image.compression]
+    buffer = np.zeros(max((length for _, length in image.pieces[first:end]), default=0) + _BEYOND, np.uint8)
+    scratch = np.empty(image.rows * row_bytes + _BEYOND, np.uint8)
     for number in range(first, end):
         start, length = image.pieces[number]
         top, left = number // across * image.rows, number % across * image.columns
         bottom, right = min(top + image.rows, image.height), min(left + image.columns, image.width)
         whole = image.rows if image.tiled else bottom - top
-        raw = os.pread(descriptor, length, start)
-        if len(raw) < length:
+        if os.preadv(descriptor, [memoryview(buffer)[:length]], start) < length:
             raise ValueError("the file ends within it")
-        if codec is None:
-            room = np.frombuffer(raw, np.uint8)
-        else:
-            room = codec(raw, out=scratch)
+        room = _unpack(image.compression, buffer, length, scratch)
         if len(room) < whole * row_bytes:
             raise ValueError(f"a strip holds {len(room)} bytes and not {whole * row_bytes}")
         room = room[: whole * row_bytes]  # some programs fill the last strip up
@@ -148,3 +139,20 @@ def decode(descriptor: int, image: Layout, first: int, end: int, out: np.ndarray
             nibbles.unpack(room.reshape(whole, row_bytes), target[::-1], image.packed == "low")
         else:
             target[::-1] = room.view(image.dtype).reshape(whole, image.columns)[: bottom - top, : right - left]
+
+
+_BEYOND = 8  # bytes behind the data in memory that the compiled loop may read or write
+
+
+def _unpack(compression: int, buffer: np.ndarray, length: int, scratch: np.ndarray) -> np.ndarray:
+    """What is compressed in the first bytes of a buffer."""
+    if compression == 1:
+        return buffer[:length]
+    room = len(scratch) - _BEYOND
+    if compression == _LZW:
+        from cryowidgets.io import lzwloops
+
+        n = lzwloops.decode(buffer, length, scratch, room)
+        # What is wrong for it may be the other order of bits that old programs used.
+        return scratch[:n] if n >= 0 else imagecodecs.lzw_decode(buffer[:length].tobytes(), out=scratch[:room])
+    return _DECODERS[compression](buffer[:length], out=scratch[:room])
