@@ -18,12 +18,15 @@ from cryowidgets.kernels.xp import asnumpy
 GOOD, BAD = 0.66, 0.5
 """Agreement begins where the correlation exceeds the first and ends where it falls below the second."""
 
+BLIND = 0.15
+"""Share of the way from node to node, on either side of each, where there are no rings to look at."""
+
 ICE_BAND = (0.25, 0.28)
 ICE_FLANKS = (0.2, 0.34)
 """1/Å: the ring, and how far out its surroundings are looked at."""
 
 
-def curve(rings: ThonRings, d: float, a: float, b: float, phase_shift: float) -> Array:
+def curve(rings: ThonRings, d: float, a: float, b: float, phase_shift: float, thickness: float = 0.0) -> Array:
     """Observed and fitted rings against spatial frequency.
 
     Parameters
@@ -32,6 +35,8 @@ def curve(rings: ThonRings, d: float, a: float, b: float, phase_shift: float) ->
         The flattened spectrum, as far out as the curve shall go.
     d, a, b, phase_shift : float
         The fit: Å and degrees.
+    thickness : float
+        Å: beyond each node, dark and bright rings are exchanged. There are none at a node, which is no disagreement.
 
     Returns
     -------
@@ -48,8 +53,12 @@ def curve(rings: ThonRings, d: float, a: float, b: float, phase_shift: float) ->
     observed = np.bincount(bin_, rings.weight * rings.y, size) / np.maximum(count, 1e-9)
     k = np.arange(first, first + size) / rings.extent
     chi = ctf.chi(k * k, d, rings.voltage, rings.cs, rings.amplitude_contrast, phase_shift)
-    fitted = -np.cos(2 * chi)
+    node = ctf.wavelength(rings.voltage) * k * k * thickness  # a whole number at each node
+    fitted = -np.cos(2 * chi) * np.sinc(node)
     agreement, amplitude = _agreement(observed, fitted, chi)
+    blind = (node > 0.5) & (np.abs(node - np.rint(node)) < BLIND)
+    if blind.any() and not blind.all():
+        agreement[blind] = np.interp(k[blind], k[~blind], agreement[~blind])
     return np.stack([k, observed, amplitude * fitted, agreement])
 
 
@@ -71,6 +80,11 @@ def fit_resolution(curve: Array) -> float:
     bad = np.flatnonzero(agreement[good[0] :] < BAD)
     last = len(k) - 1 if not len(bad) else good[0] + bad[0] - 1
     return float(1 / k[last])
+
+
+def mean_agreement(curve: Array, finest: float) -> float:
+    """Mean of the agreement up to `finest` (Å), where it is positive."""
+    return float(np.mean(np.maximum(curve[3][curve[0] <= 1 / finest], 0)))
 
 
 def score(rings: ThonRings, d: float, a: float, b: float, phase_shift: float) -> float:

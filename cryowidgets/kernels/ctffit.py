@@ -8,117 +8,35 @@ measured is NaN, with the reason in words; no number is made up for an image wit
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cryowidgets.kernels import ctf, ctfcurve
+from cryowidgets.kernels import ctf, ctfcurve, ctfthickness, ctftilt
 from cryowidgets.kernels.ctfmerge import merge
-from cryowidgets.kernels.ctfrefine import Refined, refine, roughly
+from cryowidgets.kernels.ctfrefine import refine, roughly
+from cryowidgets.kernels.ctfresult import ANYWHERE, CtfFit, Limits, judge
 from cryowidgets.kernels.ctfsearch import Candidate, search
-from cryowidgets.kernels.spectrum import Spectrum, power_spectrum, tile_spectra
+from cryowidgets.kernels.spectrum import Spectrum, Tiles, power_spectrum, tile_spectra
 from cryowidgets.kernels.thon import ThonRings, coarse, flatten
 from cryowidgets.kernels.xp import asnumpy
-
-NAN = float("nan")
 
 SMALLEST = 128
 """Side in px below which a micrograph has no spectrum to speak of."""
 FEWEST_RADII = 30
 """Elements along the radius below which rings and background cannot be told apart."""
-LEAST_HEIGHT = 6.0
-"""Standard deviations by which rings must stand out: the best defocus of pure noise reaches 3 to 5."""
-LEAST_GAP = 1.5
-"""Standard deviations by which the best defocus must beat the next."""
-LEAST_RINGS = 2.5
-"""Rings over which fit and spectrum must agree; particles and dirt imitate one or two."""
 CROWDED = 0.5
 """Lag of the outermost rings, in sides of a tile, beyond which the window leaves too little of them."""
 LARGEST_BOX = 1024
+ENOUGH_TILES, SMALL_BOX = 16, 256
+"""A tilt is measured from at least so many tiles, or from tiles of that box."""
+CERTAIN = 3.0
+"""Standard errors by which a tilt must differ from none before the spectrum is levelled."""
+FINEST_NODE = 3.0
+"""Å to which nodes are looked for: ice of 50 nm has its first node there."""
 CANDIDATES = 4
 COARSE_SECTORS = 36
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where a fit is sought.
-
-    Attributes
-    ----------
-    defocus : (float, float)
-        Mean defocus, Å.
-    astigmatism : float
-        Largest U − V, Å.
-    resolution : (float, float)
-        Coarsest and finest spacing used, Å.
-    phase_shift : (float, float)
-        Degrees; the two are equal where the phase shift is known.
-    """
-
-    defocus: tuple[float, float] = (3000.0, 50000.0)
-    astigmatism: float = 3000.0
-    resolution: tuple[float, float] = (30.0, 4.0)
-    phase_shift: tuple[float, float] = (0.0, 0.0)
-
-    @property
-    def search_phase(self) -> bool:
-        return self.phase_shift[0] < self.phase_shift[1]
-
-
-ANYWHERE = Limits()
-
-
-@dataclass(frozen=True)
-class CtfFit:
-    """What was measured; units as in `cryowidgets.model.Ctf`. Without a fit every number is NaN and `reason` says why.
-
-    Attributes
-    ----------
-    defocus_u, defocus_v, angle, phase_shift : float
-        Å, Å, degrees, degrees.
-    defocus_error, astigmatism_error, phase_error : float
-        Standard errors of mean defocus (Å), U − V (Å) and phase shift (degrees), from the covariance of the fit.
-    angle_error : float
-        Standard error of the angle, degrees; large where there is no astigmatism to have a direction.
-    fit_resolution : float
-        Å, along lines of equal phase.
-    score : float
-        Correlation of the amplitude spectrum with the modulus of the transfer function. It depends on dose and on the
-        number of tiles as that of CTFFIND does: comparable between micrographs of a session, not between cameras.
-    significance : float
-        Standard deviations by which the rings stand out of the noise.
-    gap : float
-        How many more than those of the best rival, another defocus: the confidence that this is the right ring.
-    decay : float
-        B of the rings in the power spectrum, Å².
-    ice : float
-        Density of the ice ring; measured without a fit, too.
-    curve : array, float32, (4, n)
-        As of `ctfcurve.curve`.
-    """
-
-    defocus_u: float = NAN
-    defocus_v: float = NAN
-    angle: float = NAN
-    phase_shift: float = NAN
-    defocus_error: float = NAN
-    astigmatism_error: float = NAN
-    angle_error: float = NAN
-    phase_error: float = NAN
-    fit_resolution: float = NAN
-    score: float = NAN
-    significance: float = NAN
-    gap: float = NAN
-    decay: float = NAN
-    ice: float = NAN
-    reason: str = ""
-    curve: NDArray[np.float32] = field(default_factory=lambda: np.empty((4, 0), np.float32), repr=False)
-
-    @property
-    def found(self) -> bool:
-        return not self.reason
 
 
 def estimate(
@@ -130,6 +48,8 @@ def estimate(
     limits: Limits = ANYWHERE,
     box: int = 512,
     groups: Spectrum | None = None,
+    tilt: bool = False,
+    thickness: bool = False,
 ) -> tuple[CtfFit, Spectrum | None]:
     """Measure the transfer function of a micrograph.
 
@@ -145,8 +65,11 @@ def estimate(
     box : int
         Side of the spectrum in px; enlarged where the outer rings of a high defocus would lie too close together.
     groups : Spectrum, optional
-        Mean spectrum of sums of groups of frames of the same micrograph (`spectrum.average`). Where its box is the same,
-        it is used together with that of the image.
+        Mean spectrum of sums of groups of frames of the same micrograph (`spectrum.average`). Where its box is that of
+        the image's spectrum, both are used together; not where the specimen is found to be tilted.
+    tilt, thickness : bool
+        Whether to measure these (`ctftilt`, `ctfthickness`). Rings of a tilted specimen are then brought to the defocus
+        in the middle of the image, and reach further.
 
     Returns
     -------
@@ -161,20 +84,26 @@ def estimate(
     tiles = tile_spectra(image, pixel_size, box)
     if not tiles.finite:
         return CtfFit(reason="The micrograph has pixels that are not numbers."), None
-    spectrum = tiles.mean()
-    if groups is not None and (groups.box, groups.extent) == (spectrum.box, spectrum.extent):
-        return fit_both(spectrum, groups, *lens, limits)
-    found = fit(spectrum, *lens, limits)
-    larger = _roomy_box(found, voltage, limits, spectrum, box)
-    if larger > box:
-        again = power_spectrum(image, pixel_size, larger)
-        if again.extent > spectrum.extent:
-            rings = flatten(again, *lens, limits.resolution)
-            terms = ctf.to_terms(found.defocus_u, found.defocus_v, found.angle)
-            start = Candidate(*terms, found.phase_shift, found.decay, found.significance)
-            second = _judge(again, rings, refine(rings, start, limits.search_phase), start.height, found.gap, limits)
-            if second.found:
-                return second, again
+    plane = _plane(tiles, image, pixel_size, lens, limits) if tilt else None
+    if plane is not None and plane.tilt > CERTAIN * plane.tilt_error:
+        spectrum = ctftilt.level(tiles, plane, voltage, cs)
+        found = fit(spectrum, *lens, limits)
+    elif groups is not None and (groups.box, groups.extent) == (tiles.box, tiles.extent):
+        found, spectrum = fit_both(tiles.mean(), groups, *lens, limits)
+    else:
+        spectrum = tiles.mean()
+        found = fit(spectrum, *lens, limits)
+        found, spectrum = _roomier(found, spectrum, image, pixel_size, lens, limits)
+    if thickness and found.found:
+        found = _with_thickness(found, spectrum, lens, limits)
+    if plane is not None and found.found:
+        found = replace(
+            found,
+            tilt=plane.tilt,
+            tilt_axis=plane.axis,
+            tilt_error=plane.tilt_error,
+            tilt_axis_error=plane.axis_error,
+        )
     return found, spectrum
 
 
@@ -186,7 +115,7 @@ def fit(spectrum: Spectrum, voltage: float, cs: float, amplitude_contrast: float
     rings = flatten(spectrum, voltage, cs, amplitude_contrast, limits.resolution)
     tried, height = _tried(rings, limits)
     result = refine(rings, tried[0], limits.search_phase)
-    return _judge(spectrum, rings, result, height, _gap(tried, limits.search_phase), limits)
+    return judge(spectrum, rings, result, height, _gap(tried, limits.search_phase), limits)
 
 
 def fit_both(
@@ -250,106 +179,61 @@ def _tried(rings: ThonRings, limits: Limits) -> tuple[list[Candidate], float]:
     return [candidate for candidate, _ in tried], tried[0][1]
 
 
-def _judge(spectrum: Spectrum, rings: ThonRings, result: Refined, height: float, gap: float, limits: Limits) -> CtfFit:
-    """What a refinement is worth: the numbers, or the reason why there are none."""
-    ice = ctfcurve.ice_density(spectrum)
-    whole = flatten(spectrum, rings.voltage, rings.cs, rings.amplitude_contrast, (limits.resolution[0], 0.0))
-    phase = _wrapped(result.phase, limits.phase_shift)
-    curve = ctfcurve.curve(whole, result.d, result.a, result.b, phase)
-    resolution = ctfcurve.fit_resolution(curve)
-    reason = _doubt(rings, result, height, gap, phase, resolution, limits)
-    if reason:
-        plain = ctfcurve.plain(whole).astype(np.float32)
-        return CtfFit(reason=reason, significance=height, gap=gap, ice=ice, curve=plain)
-    u, v, angle = ctf.from_terms(result.d, result.a, result.b)
-    defocus_error, astigmatism_error, angle_error, phase_error = _errors(result)
-    return CtfFit(
-        defocus_u=u,
-        defocus_v=v,
-        angle=angle,
-        phase_shift=phase,
-        defocus_error=defocus_error,
-        astigmatism_error=astigmatism_error,
-        angle_error=angle_error,
-        phase_error=phase_error,
-        fit_resolution=resolution,
-        score=ctfcurve.score(rings, result.d, result.a, result.b, phase),
-        significance=height,
-        gap=gap,
-        decay=result.decay,
-        ice=ice,
-        curve=curve.astype(np.float32),
-    )
-
-
 def _gap(tried: list[Candidate], with_phase: bool) -> float:
     """Standard deviations between the best and the best at another defocus."""
     apart = 500.0 if with_phase else 200.0
     return tried[0].height - max([other.height for other in tried if abs(other.d - tried[0].d) > apart], default=0.0)
 
 
-def _wrapped(phase: float, limits: tuple[float, float]) -> float:
-    """The same phase shift in the half turn around the middle of the range; rings repeat every 180°."""
-    middle = 0.5 * (limits[0] + limits[1])
-    return middle + (phase - middle + 90.0) % 180.0 - 90.0
+def _plane(
+    tiles: Tiles, image: Any, pixel_size: float, lens: tuple[float, float, float], limits: Limits
+) -> ctftilt.Tilt | None:
+    """The tilt, from smaller tiles where the image has few."""
+    if len(tiles.powers) < ENOUGH_TILES and tiles.box > SMALL_BOX:
+        tiles = tile_spectra(image, pixel_size, SMALL_BOX)
+    return ctftilt.find(tiles, pixel_size, *lens, limits.defocus, limits.resolution, limits.phase_shift[0])
 
 
-def _doubt(
-    rings: ThonRings, result: Refined, height: float, gap: float, phase: float, resolution: float, limits: Limits
-) -> str:
-    """Why the fit is not to be believed; empty where it is."""
-    low, high = limits.defocus
-    if height < LEAST_HEIGHT:
-        return (
-            f"No rings stand out of the noise: the best defocus reaches {height:.1f} standard deviations, "
-            f"{LEAST_HEIGHT:g} are needed."
-        )
-    if not low < result.d < high:
-        return (
-            f"The defocus lies at the limit of the search, {low:g} to {high:g} Å: "
-            "widen the range if that is possible for this sample."
-        )
-    if 2 * math.hypot(result.a, result.b) > limits.astigmatism:
-        return f"The astigmatism exceeds its limit of {limits.astigmatism:g} Å."
-    if gap < LEAST_GAP:
-        return (
-            f"Another defocus explains the spectrum as well: the best is ahead by {gap:.1f} standard deviations, "
-            f"{LEAST_GAP:g} are needed."
-        )
-    if limits.search_phase and not limits.phase_shift[0] - 10 <= phase <= limits.phase_shift[1] + 10:
-        return f"The phase shift lies outside {limits.phase_shift[0]:g} to {limits.phase_shift[1]:g}°."
-    if math.isnan(resolution) or not result.scale > 0:
-        return "Fit and spectrum agree nowhere."
-    k2 = np.array([1 / limits.resolution[0], 1 / resolution]) ** 2
-    ends = ctf.chi(k2, result.d, rings.voltage, rings.cs, rings.amplitude_contrast)
-    if abs(ends[1] - ends[0]) < LEAST_RINGS * math.pi:
-        return f"Fit and spectrum agree to {resolution:.1f} Å only, over {abs(ends[1] - ends[0]) / math.pi:.1f} rings."
-    return ""
+def _with_thickness(found: CtfFit, spectrum: Spectrum, lens: tuple[float, float, float], limits: Limits) -> CtfFit:
+    """The fit with nodes, where they are seen."""
+    rings = flatten(spectrum, *lens, (limits.resolution[0], min(limits.resolution[1], FINEST_NODE)))
+    terms = ctf.to_terms(found.defocus_u, found.defocus_v, found.angle)
+    thick = ctfthickness.measure(rings, *terms, found.phase_shift, found.decay)
+    if thick.refined is not None:
+        again = judge(spectrum, rings, thick.refined, found.significance, found.gap, limits)
+        if again.found:
+            return replace(again, phase_shift=found.phase_shift, phase_error=found.phase_error)
+    return replace(found, thickness_limit=ctfthickness.limit(found.fit_resolution, lens[0]))
 
 
-def _errors(result: Refined) -> tuple[float, float, float, float]:
-    """Standard errors of mean defocus, astigmatism, angle (degrees) and phase shift (degrees)."""
-    variance = np.maximum(np.diag(result.covariance), 0.0)
-    half = math.hypot(result.a, result.b)
-    terms = result.covariance[1:3, 1:3]
-    if half > 0:
-        along = np.array([result.a, result.b]) / half
-        across = np.array([-result.b, result.a]) / half
-    else:
-        along, across = np.array([1.0, 0.0]), np.array([0.0, 1.0])
-    astigmatism = 2 * math.sqrt(max(float(along @ terms @ along), 0.0))
-    sideways = math.sqrt(max(float(across @ terms @ across), 0.0))
-    angle = 0.5 * math.degrees(math.atan2(sideways, half))
-    return math.sqrt(variance[0]), astigmatism, angle, math.sqrt(variance[3])
+def _roomier(
+    found: CtfFit,
+    spectrum: Spectrum,
+    image: Any,
+    pixel_size: float,
+    lens: tuple[float, float, float],
+    limits: Limits,
+) -> tuple[CtfFit, Spectrum]:
+    """The same fit on larger tiles, where the window washes out the outermost rings of interest."""
+    larger = _roomy_box(found, lens[0], limits, spectrum)
+    if larger > spectrum.box:
+        again = power_spectrum(image, pixel_size, larger)
+        if again.extent > spectrum.extent:
+            rings = flatten(again, *lens, limits.resolution)
+            terms = ctf.to_terms(found.defocus_u, found.defocus_v, found.angle)
+            start = Candidate(*terms, found.phase_shift, found.decay, found.significance)
+            second = judge(again, rings, refine(rings, start, limits.search_phase), start.height, found.gap, limits)
+            if second.found:
+                return second, again
+    return found, spectrum
 
 
-def _roomy_box(found: CtfFit, voltage: float, limits: Limits, spectrum: Spectrum, box: int) -> int:
-    """A box in which the outermost rings of interest are not washed out by the window."""
+def _roomy_box(found: CtfFit, voltage: float, limits: Limits, spectrum: Spectrum) -> int:
     if not found.found:
-        return box
+        return spectrum.box
     finest = max(limits.resolution[1], 0.8 * found.fit_resolution)
     lag = 2 * ctf.wavelength(voltage) * found.defocus_u / finest
     if lag <= CROWDED * spectrum.extent:
-        return box
-    wanted = box * lag / (0.5 * CROWDED * spectrum.extent)
-    return min(64 * math.ceil(wanted / 64), max(LARGEST_BOX, box))
+        return spectrum.box
+    wanted = spectrum.box * lag / (0.5 * CROWDED * spectrum.extent)
+    return min(64 * math.ceil(wanted / 64), max(LARGEST_BOX, spectrum.box))

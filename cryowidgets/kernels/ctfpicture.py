@@ -6,7 +6,7 @@ import numpy as np
 
 from cryowidgets.kernels import ctf
 from cryowidgets.kernels.ctfcurve import plain
-from cryowidgets.kernels.ctffit import ANYWHERE, CtfFit, Limits
+from cryowidgets.kernels.ctfresult import ANYWHERE, CtfFit, Limits
 from cryowidgets.kernels.spectrum import Spectrum
 from cryowidgets.kernels.thon import Array, ThonRings, flatten
 from cryowidgets.kernels.xp import asnumpy
@@ -53,7 +53,9 @@ def picture(
     if fit.found:
         d, a, b = ctf.to_terms(fit.defocus_u, fit.defocus_v, fit.angle)
         chi = ctf.chi(k2, d + a * cos2 + b * sin2, voltage, cs, amplitude_contrast, fit.phase_shift)
-        model = np.where(shown & (k2 <= fit.fit_resolution**-2), -np.cos(2 * chi), 0.0)
+        depth = 0.0 if np.isnan(fit.thickness) else ctf.wavelength(voltage) * fit.thickness
+        seen = -np.cos(2 * chi) * np.sign(np.sinc(depth * k2))  # dark and bright change places at a node
+        model = np.where(shown & (k2 <= fit.fit_resolution**-2), seen, 0.0)
         image[:, : box // 2] = _whole_plane(model)[:, : box // 2]
     return np.clip(image, -1, 1).astype(np.float32)
 

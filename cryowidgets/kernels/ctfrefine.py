@@ -1,7 +1,8 @@
 """Levenberg-Marquardt refinement of defocus against every element of a flattened spectrum.
 
 The model is ``scale · exp(-B k² / 4) · attenuation · (-cos 2χ) + offset(k)``; the offset is a short polynomial, so that
-what the background left over cannot pull at the rings. Small and dense, so it stays in numpy on the host.
+what the background left over cannot pull at the rings. Rings of a specimen of thickness t are ``sinc(π λ t k²)`` times
+as strong. Small and dense, so it stays in numpy on the host.
 
 No smooth model is true: protein has a form factor, and its average over the particles makes rings of its own at low
 resolution. There, rings are strong, noise is not what limits them, and least squares would trust them far too much. So
@@ -53,8 +54,10 @@ class Refined:
         B of the rings in the power spectrum, Å².
     scale : float
         Their amplitude relative to the background at low frequency.
-    covariance : array, (4, 4)
-        Of d, a, b (Å) and phase (degrees); the last is zero where the phase was not refined.
+    covariance : array, (5, 5)
+        Of d, a, b (Å), phase (degrees) and thickness (Å); zero where phase or thickness were not refined.
+    thickness : float
+        Å; 0 for a specimen without depth.
     """
 
     d: float
@@ -64,9 +67,10 @@ class Refined:
     decay: float
     scale: float
     covariance: Array
+    thickness: float = 0.0
 
 
-def refine(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Refined:
+def refine(rings: ThonRings, start: Candidate, with_phase: bool = False, thickness: float = 0.0) -> Refined:
     """Follow the best fit downhill from a candidate of the search.
 
     Parameters
@@ -77,14 +81,16 @@ def refine(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Refi
         Near enough that the outermost rings lie on the right side.
     with_phase : bool
         Whether the phase shift is refined as well.
+    thickness : float
+        Where the thickness of the specimen is refined as well, a good guess of it, Å.
     """
-    fit = _Fit(rings, start, with_phase)
+    fit = _Fit(rings, start, with_phase, thickness)
     p = fit.descend(fit.first(start), FIRST)
     for _ in range(2):
         fit.reconsider(p)
         p = fit.descend(p, STEPS)
-    d, a, b, phase, decay, scale = (float(x) for x in p[:6])
-    return Refined(d, a, b, math.degrees(phase), decay, scale, fit.covariance(p))
+    d, a, b, phase, decay, scale, thick = (float(x) for x in p[:7])
+    return Refined(d, a, b, math.degrees(phase), decay, scale, fit.covariance(p), thick)
 
 
 def roughly(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Candidate:
@@ -100,10 +106,10 @@ def roughly(rings: ThonRings, start: Candidate, with_phase: bool = False) -> Can
 
 
 class _Fit:
-    """Model, Jacobian and descent. Parameters are d, a, b, phase (rad), B, scale and the offsets."""
+    """Model, Jacobian and descent. Parameters are d, a, b, phase (rad), B, scale, thickness and the offsets."""
 
-    def __init__(self, rings: ThonRings, start: Candidate, with_phase: bool) -> None:
-        self.rings, self.with_phase = rings, with_phase
+    def __init__(self, rings: ThonRings, start: Candidate, with_phase: bool, thickness: float = 0.0) -> None:
+        self.rings, self.with_phase, self.thickness = rings, with_phase, thickness
         self.weight = rings.weight
         self.circles: _Circles | None = None
         self.slope = rings.slope
@@ -117,8 +123,9 @@ class _Fit:
         self.seen = spectrum.attenuation(*self.rings.lag(d))
 
     def first(self, start: Candidate) -> Array:
-        p = np.zeros(6 + len(self.smooth))
+        p = np.zeros(7 + len(self.smooth))
         p[:6] = start.d, start.a, start.b, math.radians(start.phase), start.decay, max(start.scale, 0.01)
+        p[6] = self.thickness
         return p
 
     def reconsider(self, p: Array) -> None:
@@ -139,11 +146,12 @@ class _Fit:
         self.circles = circles
 
     def envelope(self, p: Array) -> Array:
-        return np.exp(-0.25 * p[4] * self.rings.k2) * self.seen
+        envelope = np.exp(-0.25 * p[4] * self.rings.k2) * self.seen
+        return envelope * np.sinc(self.slope * (p[6] / math.pi)) if self.thickness else envelope
 
     def model(self, p: Array) -> Array:
         twice = 2 * self.rings.phase(p[0], p[1], p[2], math.degrees(p[3]))
-        return -p[5] * self.envelope(p) * np.cos(twice) + p[6:] @ self.smooth
+        return -p[5] * self.envelope(p) * np.cos(twice) + p[7:] @ self.smooth
 
     def jacobian(self, p: Array) -> tuple[Array, Array]:
         """Derivatives of the model (parameters, elements) and what it leaves of the spectrum, both whitened."""
@@ -159,8 +167,13 @@ class _Fit:
         out[3] = sine if self.with_phase else 0.0
         out[4] = cosine * r.k2 * (-0.25 * p[5])
         out[5] = cosine
-        out[6:] = self.smooth
-        return self.white(out), self.white(r.y - p[5] * cosine - p[6:] @ self.smooth)
+        out[6] = 0.0
+        if self.thickness:
+            turn = self.slope * p[6]
+            plain = np.exp(-0.25 * p[4] * r.k2) * self.seen
+            out[6] = -p[5] * np.cos(twice) * plain * (np.cos(turn) - np.sinc(turn / math.pi)) / max(p[6], 1e-9)
+        out[7:] = self.smooth
+        return self.white(out), self.white(r.y - p[5] * cosine - p[7:] @ self.smooth)
 
     def white(self, values: Array) -> Array:
         return values if self.circles is None else self.circles.without_share(values)
@@ -178,6 +191,7 @@ class _Fit:
             step = root * np.linalg.solve(matrix * root[:, None] * root + damping * np.eye(len(p)), right * root)
             trial = p + step
             trial[4] = min(max(trial[4], -100.0), 4000.0)
+            trial[6] = max(trial[6], 0.5 * self.thickness)
             trial_cost = self.cost(trial)
             if trial_cost <= cost:
                 gained, p, cost = cost - trial_cost, trial, trial_cost
@@ -197,8 +211,9 @@ class _Fit:
         return weighted @ jacobian.T, weighted @ rest
 
     def covariance(self, p: Array) -> Array:
-        """Of d, a, b and phase (degrees), neighbouring elements being correlated: a sandwich estimate."""
-        free = np.array([True, True, True, self.with_phase, *[True] * (len(p) - 4)])
+        """Of d, a, b, phase (degrees) and thickness, neighbouring elements being correlated: a sandwich estimate."""
+        free = np.array([True] * len(p))
+        free[[3, 6]] = self.with_phase, self.thickness > 0
         jacobian = self.jacobian(p)[0][free]
         inverse = np.linalg.pinv((jacobian * self.weight) @ jacobian.T, hermitian=True)
         spread = (
@@ -206,8 +221,8 @@ class _Fit:
         ) @ jacobian.T
         whole = np.zeros((len(p), len(p)))
         whole[np.ix_(free, free)] = inverse @ spread @ inverse
-        unit = np.array([1, 1, 1, 180 / math.pi])
-        return np.asarray(whole[:4, :4] * unit[:, None] * unit)
+        unit, told = np.array([1, 1, 1, 180 / math.pi, 1]), [0, 1, 2, 3, 6]
+        return np.asarray(whole[np.ix_(told, told)] * unit[:, None] * unit)
 
     def height(self, p: Array) -> float:
         """Standard deviations by which the rings are better than the offset alone."""

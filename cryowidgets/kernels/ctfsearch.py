@@ -27,8 +27,8 @@ PHASE_STEP = 10.0
 class Candidate:
     """A maximum of the search: defocus terms in Å, phase shift in degrees, decay in Å², height in sigma.
 
-    A rough fit adds the amplitude of the rings (relative to the background, at low frequency) and the noise of an element
-    of weight 1.
+    A rough fit adds the amplitude of the rings, relative to the background at low frequency, and the noise of an
+    element of weight 1.
     """
 
     d: float
@@ -154,7 +154,7 @@ def _sectors(rings: ThonRings) -> tuple[Array, Array, Array, float]:
     weight = total(rings.weight)
     profile = total(rings.weight * rings.y) / np.maximum(weight, 1e-9)
     rest = rings.y - profile[index]
-    sigma = math.sqrt(float(np.sum(rings.weight * rest**2)) / max(len(rest) - np.count_nonzero(weight), 1))
+    sigma = math.sqrt(float(np.sum(rings.weight * rest**2)) / max(len(rest) - int((weight > 0).sum()), 1))
     ring = np.arange(first, first + n)
     shape = (SECTORS, n)
     return profile.reshape(shape), weight.reshape(shape), (ring / rings.extent) ** 2, sigma

@@ -79,6 +79,15 @@ class Tiles:
     pixel_size: float
     finite: bool
 
+    @property
+    def box(self) -> int:
+        return int(self.powers[0].shape[0])
+
+    @property
+    def extent(self) -> float:
+        """Side of a tile in Å."""
+        return self.box * self.pixel_size
+
     def mean(self, use: Any = None) -> Spectrum:
         """Mean over the good tiles, or over those of them that `use` (tiles, bool) picks."""
         use = self.good if use is None else self.good & use
@@ -105,7 +114,9 @@ def average(spectra: Iterable[Spectrum]) -> Spectrum:
     ValueError
         There is none, or boxes or pixel sizes differ.
     """
-    total, first, n = None, None, 0
+    first: Spectrum | None = None
+    total: Any = None
+    n = 0
     for spectrum in spectra:
         if first is None:
             first, total = spectrum, spectrum.power

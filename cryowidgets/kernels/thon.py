@@ -37,6 +37,8 @@ class ThonRings:
         Smooth background of the power, by ring, from ring 0 on.
     extent : float
         Side of a tile in Å.
+    resolution : (float, float)
+        Å: the range that was cut out.
     voltage, cs, amplitude_contrast : float
         kV, mm, fraction.
     """
@@ -49,6 +51,7 @@ class ThonRings:
     radius: NDArray[np.int64]
     background: Array
     extent: float
+    resolution: tuple[float, float]
     voltage: float
     cs: float
     amplitude_contrast: float
@@ -100,6 +103,7 @@ def flatten(
         radius=r,
         background=background,
         extent=power.extent,
+        resolution=resolution,
         voltage=voltage,
         cs=cs,
         amplitude_contrast=amplitude_contrast,
@@ -137,22 +141,27 @@ def _plane(box: int, pixel_size: float, resolution: tuple[float, float]) -> _Pla
 
 def coarse(rings: ThonRings, sectors: int) -> ThonRings:
     """The same rings with the elements of a ring and an azimuth sector averaged into one: quick, a little blurred."""
-    sector = sector_of(rings, sectors)
-    cell = np.unique(sector * (int(rings.radius.max()) + 1) + rings.radius, return_inverse=True)[1]
+    cell, weight, (k2, cos2, sin2) = coarse_cells(rings, sectors)
+    ring = np.zeros(len(weight), np.int64)
+    ring[cell] = rings.radius
+    y = np.bincount(cell, rings.weight * rings.y) / np.maximum(weight, 1e-12)
+    return replace(rings, y=y, weight=weight, k2=k2, cos2=cos2, sin2=sin2, radius=ring)
+
+
+def coarse_cells(rings: ThonRings, sectors: int) -> tuple[NDArray[np.int64], Array, tuple[Array, Array, Array]]:
+    """Cells of a ring and an azimuth sector: that of each element, the weight of each, and its mean k², cos 2θ, sin 2θ."""
+    cell = np.unique(sector_of(rings, sectors) * (int(rings.radius.max()) + 1) + rings.radius, return_inverse=True)[1]
     weight = np.bincount(cell, rings.weight).astype(np.float64)
-
-    def mean(values: NDArray[Any]) -> Array:
-        return np.asarray(np.bincount(cell, rings.weight * values) / np.maximum(weight, 1e-12), dtype=np.float64)
-
-    return replace(
-        rings,
-        y=mean(rings.y),
-        weight=weight,
-        k2=mean(rings.k2),
-        cos2=mean(rings.cos2),
-        sin2=mean(rings.sin2),
-        radius=np.rint(mean(rings.radius)).astype(np.int64),
+    k2, cos2, sin2 = (
+        np.bincount(cell, rings.weight * values) / np.maximum(weight, 1e-12)
+        for values in (rings.k2, rings.cos2, rings.sin2)
     )
+    return cell, weight, (k2, cos2, sin2)
+
+
+def elements_of(power: spectrum.Spectrum, rings: ThonRings) -> NDArray[np.int64]:
+    """Where the elements of flattened rings lie in the raveled power spectrum."""
+    return _plane(power.box, power.pixel_size, rings.resolution).elements
 
 
 def sector_of(rings: ThonRings, sectors: int) -> NDArray[np.int64]:

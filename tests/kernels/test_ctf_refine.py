@@ -48,13 +48,13 @@ def test_without_rings_all_maxima_are_alike():
 @pytest.mark.parametrize("weighed", [False, True], ids=["plain", "whitened"])
 def test_the_jacobian_is_the_derivative_of_the_model(weighed):
     rings = thon.flatten(spectrum(15000, 300, -200, 30), *OPTICS, RANGE)
-    fit = _Fit(rings, Candidate(15000, 300, -200, 30, 100, 0), with_phase=True)
-    p = np.array([15010, 290, -190, 0.5, 110, 0.28, 0.01, 0.02, -0.01, 0.005, 0.003])
+    fit = _Fit(rings, Candidate(15000, 300, -200, 30, 100, 0), with_phase=True, thickness=900.0)
+    p = np.array([15010, 290, -190, 0.5, 110, 0.28, 900.0, 0.01, 0.02, -0.01, 0.005, 0.003])
     if weighed:
         fit.reconsider(p)
     jacobian, rest = fit.jacobian(p)
     np.testing.assert_allclose(rest, fit.white(rings.y - fit.model(p)))
-    for i, step in enumerate([1.0, 1.0, 1.0, 1e-3, 1.0, 1e-3, *[1e-3] * 5]):
+    for i, step in enumerate([1.0, 1.0, 1.0, 1e-3, 1.0, 1e-3, 1.0, *[1e-3] * 5]):
         up, down = p.copy(), p.copy()
         up[i], down[i] = p[i] + step, p[i] - step
         slope = fit.white(fit.model(up) - fit.model(down)) / (2 * step)
