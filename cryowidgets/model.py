@@ -104,6 +104,10 @@ class Movie(Item):
     gain: str = column("gain reference that multiplies the frames; empty where none", default="", file=True)
     closed: float = column("when the file was last written to", "s", default=NAN)
     found: float = column("when the file was first seen", "s", default=NAN)
+    beam_shift_x: float = column("how far the beam was moved to this shot, in the unit of its sidecar", default=NAN)
+    beam_shift_y: float = column("the same in y", default=NAN)
+    target_defocus: float = column("defocus asked for, by the sidecar", "Å", default=NAN)
+    warning: str = column("what the sidecar, the header and the settings disagree about", default="")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ SET = click.option(
     cls=FromProtocol,
     protocol="ImportMovies",
     names={"pattern": "movies"},
-    required={"pattern", "pixel_size"},
+    required={"pattern"},
     paths={"pattern", "gain"},
     epilog="""
 \b

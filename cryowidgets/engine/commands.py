@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from cryowidgets.errors import CommandError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.import_movies import ImportMovies
-from cryowidgets.store.admission import set_optics
 
 if TYPE_CHECKING:
     from cryowidgets.engine.engine import Engine
@@ -69,7 +68,7 @@ def _set(engine: Engine, step: str, values: dict[str, Any], redo: bool = False) 
     engine.store.set_params(step, {**s.params, **values}, redo)
     if isinstance(protocol, ImportMovies):
         if redo:
-            set_optics(engine.store, step, protocol.optics(), protocol.gain)
+            engine.describe_again(step, protocol)
         engine.open_door()
     engine.desk.reset()
     return f"{step}: " + ", ".join(f"{k} = {v!r}" for k, v in values.items())

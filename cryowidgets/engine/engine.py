@@ -6,13 +6,14 @@ Starting, resuming and repairing are the same: the to-do list is what exists min
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from cryowidgets.engine import inbox
 from cryowidgets.engine.commands import carry_out
 from cryowidgets.engine.desk import Desk
 from cryowidgets.engine.executors import Executor, make
+from cryowidgets.engine.intake import Intake
 from cryowidgets.engine.sources import Door
 from cryowidgets.engine.system import SystemSampler
 from cryowidgets.errors import CryowidgetsError, EngineRunning
+from cryowidgets.model import Movie
 from cryowidgets.protocols.import_movies import ImportMovies
-from cryowidgets.store.admission import admit, known_paths, refuse
+from cryowidgets.store.admission import admit, known_optics, known_paths, refuse, set_optics
 from cryowidgets.store.lock import WriterLock
 from cryowidgets.store.store import Store
 
@@ -87,6 +90,7 @@ class Engine:
         self._until_idle = until_idle
         self._ending = threading.Event()
         self._door: Door | None = None
+        self._trouble = ""
         self._stale_states = True
         try:
             self.executor = make(executor, workers) if isinstance(executor, str) else executor
@@ -156,12 +160,45 @@ class Engine:
         if self._door:
             self._door.close()
             self._door = None
-        self._stale_states = True
+        self._stale_states, self._trouble = True, ""
         for step in self.store.steps().values():
             if step.protocol == ImportMovies.__name__ and self.store.get("stream") != "closed":
                 self._source = step.name
                 known, refused = known_paths(self.store, step.name)
-                self._door = Door(ImportMovies(**step.params), self.store.folder, known, refused)
+                groups = known_optics(self.store, step.name)
+                self._door = Door(ImportMovies(**step.params), self.store.folder, known, refused, groups)
+
+    def describe_again(self, source: str, settings: ImportMovies) -> None:
+        """Give movies that are in the optics and the gain that they have by new settings, and redo what came of them.
+
+        Raises
+        ------
+        InputError
+            The gain does not fit.
+        """
+        intake = Intake(settings, self.store.folder)
+        try:
+            set_optics(self.store, source, self._described(intake, source))
+        finally:
+            intake.close()
+
+    def _described(self, intake: Intake, source: str) -> Iterator[tuple[int, Movie]]:
+        known = self.store.query(
+            "SELECT e.id, e.path, m.id FROM movie m JOIN exposure e ON e.id = m.exposure WHERE m.step = ? ORDER BY 1",
+            (self.store.steps()[source].id,),
+        )
+        for exposure, path, row in known:
+            self._lock.beat()
+            movie = self.store.item(Movie, row).filed(self.store.folder)
+            assert isinstance(movie, Movie)
+            there = path if os.path.exists(path) else str(self.store.folder / movie.path)
+            try:
+                described = intake.describe(there, os.stat(there), movie.frames, movie.found, wait=True)
+            except OSError:
+                yield exposure, replace(movie, optics=intake.settings.amend(movie.optics))  # gone meanwhile
+                continue
+            if described:
+                yield exposure, described[0]
 
     def close(self) -> None:
         """End the workers and give the project back."""
@@ -199,6 +236,17 @@ class Engine:
             return
         stream = self.store.get("stream")
         arrivals, refusals = self._door.poll()
+        trouble = self._door.trouble
+        patience = self._door.settings.timeout if self._until_idle is None else self._until_idle
+        if trouble and (stream == "stopping" or time.time() - self._door.last_arrival > patience):
+            refusals += self._door.give_up()
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._stale_states = True
+            if trouble:
+                self.store.event("warning", trouble, self._source)
+        for _, sentence in self._door.intake.notes():
+            self._warn(sentence)
         if arrivals:
             admit(self.store, self._source, [(a.path, a.acquired, a.movie) for a in arrivals])
         for refusal in refusals:
@@ -209,9 +257,13 @@ class Engine:
         if stream == "stopping" and self._door.settled:
             self._close_stream("all movies that were there are in")
         elif stream == "open" and not self._door.waiting:
-            patience = self._door.settings.timeout if self._until_idle is None else self._until_idle
             if time.time() - self._door.last_arrival > patience:
                 self._close_stream(f"no new movie for {patience:g} s")
+
+    def _warn(self, sentence: str) -> None:
+        """Once, also over several runs."""
+        if not self.store.query("SELECT 1 FROM event WHERE kind = 'warning' AND text = ?", (sentence,)):
+            self.store.event("warning", sentence, self._source)
 
     def _close_stream(self, why: str) -> None:
         assert self._door is not None
@@ -241,7 +293,9 @@ class Engine:
         if name in self.desk.broken:
             return "failed", self.desk.broken[name]
         if not step.inputs:
-            return ("finished", "") if self.store.get("stream") == "closed" else ("running", "")
+            if self.store.get("stream") == "closed":
+                return "finished", ""
+            return ("scheduled", self._trouble) if self._trouble else ("running", "")
         tally = dict(self.store.query("SELECT state, n FROM tally WHERE step = ? AND n > 0", (step.id,)))
         if self._closed(name):
             if tally.get("failed") and not tally.get("done") and not tally.get("rejected"):

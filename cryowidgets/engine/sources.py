@@ -16,9 +16,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cryowidgets.engine.intake import Group, Intake
 from cryowidgets.engine.listing import Listing
+from cryowidgets.errors import InputError
 from cryowidgets.io.movie import whole
-from cryowidgets.io.sidecar import acquired
 from cryowidgets.model import Movie
 from cryowidgets.protocols.import_movies import ImportMovies
 
@@ -63,12 +64,20 @@ class Door:
         Paths taken in before.
     refused : iterable of str
         Paths refused before; judged anew.
+    groups : iterable of Group
+        Optics of the movies taken in before.
     """
 
     def __init__(
-        self, settings: ImportMovies, project: Path, known: Iterable[str] = (), refused: Iterable[str] = ()
+        self,
+        settings: ImportMovies,
+        project: Path,
+        known: Iterable[str] = (),
+        refused: Iterable[str] = (),
+        groups: Iterable[Group] = (),
     ) -> None:
         self.settings = settings
+        self.intake = Intake(settings, project, groups)
         self._project = project
         self._listing = Listing(settings.pattern)
         self._known = set(known)
@@ -85,6 +94,18 @@ class Door:
     def waiting(self) -> int:
         """Files seen that are not whole yet."""
         return len(self._growing) + len(self._copies)
+
+    @property
+    def trouble(self) -> str:
+        """Why no movie can come in for now; empty where there is nothing."""
+        return self.intake.trouble
+
+    def give_up(self) -> list[Refusal]:
+        """Refuse all that waits, for the trouble there is."""
+        refusals = [Refusal(path, self.trouble, look.found) for path, look in self._growing.items()]
+        self._growing.clear()
+        self._refused.update((refusal.path, _state(refusal.path)) for refusal in refusals)
+        return refusals
 
     @property
     def settled(self) -> bool:
@@ -120,13 +141,14 @@ class Door:
         for path in self._listing.poll():
             if not (path in self._known or path in self._growing or path in self._refused or path in self._copies):
                 self._see(path, now)
-        if arrivals or self.waiting:
+        if arrivals or (self.waiting and not self.trouble):
             self.last_arrival = now
         # A flat folder of 50,000 files takes long to list: never spend more than a tenth of the time on it.
         self.due = now + max(self.settings.poll, 10 * (time.time() - now))
         return arrivals, refusals
 
     def close(self) -> None:
+        self.intake.close()
         if self._copier:
             self._copier.shutdown(wait=False, cancel_futures=True)
 
@@ -150,21 +172,12 @@ class Door:
         settled = max(now - look.since, now - stat.st_mtime) >= self.settings.file_timeout
         verdict = whole(path, self.settings.frames or None)
         if verdict.whole is True or (settled and verdict.whole is None):
-            return self._arrival(path, stat, verdict.frames, look.found)
+            try:
+                described = self.intake.describe(path, stat, verdict.frames, look.found, settled)
+            except InputError as error:
+                return Refusal(path, str(error), look.found)
+            return Arrival(path, described[1], described[0]) if described else None
         return Refusal(path, verdict.why, look.found) if settled else None
-
-    def _arrival(self, path: str, stat: os.stat_result, frames: int, found: float) -> Arrival:
-        movie = Movie(
-            name=Path(path).name.split(".")[0],
-            optics=self.settings.optics(),
-            path=path,
-            size=stat.st_size,
-            frames=frames,
-            gain=self.settings.gain,
-            closed=stat.st_mtime,
-            found=found,
-        )
-        return Arrival(path, acquired(path) or stat.st_mtime, movie)
 
     def _start_copy(self, arrival: Arrival) -> None:
         if self._copier is None:

@@ -23,10 +23,7 @@ import numpy as np
 from cryowidgets.errors import InputError
 from cryowidgets.io import defects as lists
 from cryowidgets.io import dm4, mrc, tiff
-
-OPERATIONS = ("auto", "multiply", "divide")
-ROTATIONS = (0, 90, 180, 270)
-FLIPS = ("none", "up-down", "left-right")
+from cryowidgets.io.gainterms import FLIPS, ROTATIONS
 
 
 def read_gain(
@@ -68,7 +65,7 @@ def read_gain(
     raw = load(path)
     if operation == "auto":
         operation = "divide" if eer and Path(path).suffix.lower() != ".gain" else "multiply"
-    gain = turn(inverted(raw) if operation == "divide" else _sound(raw), rotation, flip)
+    gain = turn(inverted(raw) if operation == "divide" else sound(raw), rotation, flip)
     fitted = _fit(gain, shape)
     if fitted is None:
         found, wanted = ("×".join(map(str, s)) for s in (gain.shape, shape))
@@ -162,16 +159,25 @@ def turn(image: np.ndarray, rotation: int = 0, flip: str = "none") -> np.ndarray
 
 def inverted(raw: np.ndarray) -> np.ndarray:
     """What multiplies frames where `raw` divides them: mean/raw, float32; zero stays zero."""
-    sound = _sound(raw)
-    mean = sound[sound > 0].mean(dtype=np.float64) if sound.any() else 1.0
-    return np.divide(np.float32(mean), sound, out=np.zeros_like(sound), where=sound > 0)
+    flat = sound(raw)
+    mean = flat[flat > 0].mean(dtype=np.float64) if flat.any() else 1.0
+    return np.divide(np.float32(mean), flat, out=np.zeros_like(flat), where=flat > 0)
 
 
-def _sound(raw: np.ndarray) -> np.ndarray:
+def sound(raw: np.ndarray) -> np.ndarray:
     """float32, zero where it was negative or not finite."""
     gain = raw.astype(np.float32)
     gain[~(np.isfinite(gain) & (gain > 0))] = 0
     return gain
+
+
+def sized(gain: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:
+    """The gain, not turned yet, with pixels of the size of the frames; None where no turn could make it fit."""
+    for wanted in (tuple(shape), tuple(shape[::-1])):
+        fitted = _fit(gain, (wanted[0], wanted[1]))
+        if fitted is not None:
+            return fitted
+    return None
 
 
 def _fit(gain: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:

@@ -60,6 +60,8 @@ def _exposure(store: Store, path: str, name: str, acquired: float, found: float,
     if known:
         with store.transaction() as db:
             db.execute("UPDATE exposure SET acquired = ? WHERE id = ?", (acquired, known[0][0]))
+            if optics is not None:
+                db.execute("UPDATE exposure SET optics = ? WHERE id = ?", (_optics_id(store, optics), known[0][0]))
         return known[0][0]
     if optics is None:
         raise ValueError(f"{path} has no optics")
@@ -102,14 +104,36 @@ def _door_task(store: Store, step: Step, exposure: int, state: str, error: str |
     )
 
 
-def set_optics(store: Store, source: str, optics: Optics, gain: str) -> None:
-    """The microscope was described wrongly: give a source's movies other optics, redo what came of them."""
+def known_optics(store: Store, step: str) -> list[tuple[Optics, tuple[float, float] | None, int]]:
+    """Optics of a source's movies, the oldest first, with the mean of their beam shifts and their number."""
+    columns = ", ".join(f"o.{name}" for name in rows.OPTICS)
+    store.ensure_table(Movie)
+    found = store.query(
+        f"SELECT {columns}, avg(m.beam_shift_x), avg(m.beam_shift_y), count(*) FROM movie m "
+        "JOIN exposure e ON e.id = m.exposure JOIN optics o ON o.id = e.optics "
+        "WHERE m.step = ? GROUP BY o.id ORDER BY min(e.id)",
+        (store.steps()[step].id,),
+    )
+    return [
+        (Optics(**dict(zip(rows.OPTICS, values, strict=True))), None if x is None or y is None else (x, y), count)
+        for *values, x, y, count in found
+    ]
+
+
+def set_optics(store: Store, source: str, movies: Iterable[tuple[int, Movie]]) -> None:
+    """The microscope was described wrongly: give a source's movies other optics and gains, redo what came of them.
+
+    `movies` are exposures and what their movies are now, as the door describes them.
+    """
     step = store.steps()[source]
     with store.transaction() as db:
-        new = _optics_id(store, optics)
-        db.execute(
-            "UPDATE exposure SET optics = ? WHERE id IN (SELECT exposure FROM task WHERE step = ?)", (new, step.id)
-        )
-        db.execute("UPDATE movie SET gain = ? WHERE step = ?", (gain, step.id))
+        for exposure, movie in movies:
+            if movie.optics is None:
+                raise ValueError(f"{movie.path} has no optics")
+            db.execute("UPDATE exposure SET optics = ? WHERE id = ?", (_optics_id(store, movie.optics), exposure))
+            db.execute(
+                "UPDATE movie SET gain = ?, warning = ? WHERE step = ? AND exposure = ?",
+                (movie.gain, movie.warning, step.id, exposure),
+            )
         for child in store.downstream(source):
             store.begin_again(child)

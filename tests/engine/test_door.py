@@ -149,7 +149,7 @@ def test_new_folders_and_same_names_in_them_are_found(folder, door, tmp_path):
 
 
 def test_a_folder_that_does_not_exist_yet_is_normal(tmp_path):
-    d = Door(ImportMovies(pattern=str(tmp_path / "later" / "*.mrc"), poll=0), tmp_path)
+    d = Door(ImportMovies(pattern=str(tmp_path / "later" / "*.mrc"), pixel_size=1.0, poll=0), tmp_path)
     assert look(d) == ([], [])
     (tmp_path / "later").mkdir()
     (tmp_path / "later" / "m.mrc").write_bytes(movie_bytes(tmp_path))

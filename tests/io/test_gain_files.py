@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cryowidgets.errors import InputError
-from cryowidgets.io import defects, dm4, gain, mrc, tiff
+from cryowidgets.io import defects, dm4, gain, gainterms, mrc, tiff
 from tests.io.dm4_writer import dm
 
 RNG = np.random.default_rng(5)
@@ -60,7 +60,7 @@ def test_turns_are_those_of_relion():
     np.testing.assert_array_equal(gain.turn(gain.turn(GAIN, 270), 90), GAIN)
     np.testing.assert_array_equal(gain.turn(GAIN, 0, "up-down"), GAIN[::-1])
     np.testing.assert_array_equal(gain.turn(GAIN, 90, "left-right"), turned[:, ::-1])
-    assert len({gain.turn(GAIN[:6, :6], r, f).tobytes() for r in gain.ROTATIONS for f in gain.FLIPS}) == 8
+    assert len({gain.turn(GAIN[:6, :6], r, f).tobytes() for r in gainterms.ROTATIONS for f in gainterms.FLIPS}) == 8
 
 
 def test_super_resolution_and_counting_serve_each_other(tmp_path):

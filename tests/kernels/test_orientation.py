@@ -10,6 +10,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from cryowidgets.io import gain as files
+from cryowidgets.io import gainterms
 from cryowidgets.kernels import orientation
 from cryowidgets.sim import detector
 
@@ -54,8 +55,8 @@ def filed(gain, rotation, flip):
 def test_turns_agree_with_those_of_files():
     image = np.arange(6.0).reshape(2, 3)
     seen = set()
-    for rotation in files.ROTATIONS:
-        for flip in files.FLIPS:
+    for rotation in gainterms.ROTATIONS:
+        for flip in gainterms.FLIPS:
             turned = files.turn(image, rotation, flip)
             same = orientation.canonical(rotation, flip)
             assert same in orientation.ORIENTATIONS

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_wrong_optics_are_mended_for_all_movies(store):
     admit(store, "movies", [arrival(1)])
     do(store)
     right = Optics(pixel_size=1.7)
-    set_optics(store, "movies", right, "/data/gain.mrc")
+    set_optics(store, "movies", [(1, replace(store.item(Movie, 1), optics=right, gain="/data/gain.mrc"))])
     assert [t.exposure for t in open_tasks(store)] == [1]
     movie = store.item(Movie, 1)
     assert (movie.optics, movie.gain) == (right, "/data/gain.mrc")
