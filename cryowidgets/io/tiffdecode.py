@@ -105,7 +105,7 @@ def layout(tags: tiff.Tags, size: int, order: str, packed: bool = False) -> Layo
 
 
 def pairs(tags: tiff.Tags) -> bool:
-    """Whether bytes are pairs of counts, as SerialEM writes frames of super-resolution: by its words, or by the size."""
+    """Whether bytes are pairs of counts, as SerialEM writes super-resolution frames: by its words, or by the size."""
     told = tiff.text(tags, tiff.DESCRIPTION)
     size = tiff.number(tags, tiff.LENGTH, 0), tiff.number(tags, tiff.WIDTH, 0)
     return ("SerialEMCCD" in told and "4 bits packed" in told) or nibbles.halved(*size)
