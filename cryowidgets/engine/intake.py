@@ -83,8 +83,8 @@ class Intake:
         """
         told = sidecar.read(path)
         shape, header_pixel = frame_size(path)
-        if not settled and self._missing(told, header_pixel):
-            return None
+        if not settled and (told.warnings or self._missing(told, header_pixel)):
+            return None  # a sidecar is being written, or still to come
         decided = settle(path, self.settings.optics(), told, shape, header_pixel, frames)
         gain = self._gain(path, shape, wait)
         if gain is None:
@@ -96,9 +96,8 @@ class Intake:
             )
         shift = told.beam_shift
         tolerance = self.settings.beam_shift_tolerance or told.shift_unit
-        optics = self._groups.place(
-            decided.optics, shift if self.settings.beam_shift_groups else None, tolerance
-        )
+        grouped = shift if self.settings.beam_shift_groups else None
+        optics = self._groups.place(decided.optics, decided.measured, grouped, tolerance)
         self._remember(told)
         for kind, text in decided.notes.items():
             self._note(kind, text)

@@ -22,7 +22,7 @@ USUAL_VOLTAGE = 300.0
 """kV, where nobody tells."""
 
 _PIXEL, _DOSE = 0.01, 0.05  # EPU tells the dose as measured, which varies by 2 % from shot to shot
-_SAME_PIXEL = 0.005
+_SAME = {"pixel_size": 0.005, "dose_per_frame": 0.1}  # what movies of one group may differ by, where it is measured
 _UNKNOWING = 1.0
 """Å/px: what many programs write into a header where they do not know."""
 
@@ -44,9 +44,19 @@ def frame_size(path: str | Path) -> tuple[tuple[int, int], float]:
 
 @dataclass(frozen=True)
 class Settled:
-    """What was decided, and sentences on what disagrees, by the kind of disagreement."""
+    """What was decided.
+
+    Attributes
+    ----------
+    optics : Optics
+    measured : tuple of str
+        Which of its values nobody said, so that they may vary a little from movie to movie.
+    notes : dict
+        Sentences on what disagrees, by the kind of disagreement.
+    """
 
     optics: Optics
+    measured: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -99,7 +109,8 @@ def settle(
     dose = _decide(path, "exposure of a frame", "e/Å²", sources, _DOSE, notes)
     for number, sentence in enumerate(found.warnings):
         notes[f"sidecar {number}"] = sentence
-    return Settled(replace(said, pixel_size=pixel_size, voltage=voltage, dose_per_frame=dose or 0.0), notes)
+    optics = replace(said, pixel_size=pixel_size, voltage=voltage, dose_per_frame=dose or 0.0)
+    return Settled(optics, tuple(name for name in _SAME if not getattr(said, name) > 0), notes)
 
 
 class OpticsGroups:
@@ -124,13 +135,21 @@ class OpticsGroups:
             if shift is not None:
                 self._join(optics.name, shift, count)
 
-    def place(self, optics: Optics, shift: tuple[float, float] | None = None, tolerance: float = math.nan) -> Optics:
+    def place(
+        self,
+        optics: Optics,
+        measured: Iterable[str] = (),
+        shift: tuple[float, float] | None = None,
+        tolerance: float = math.nan,
+    ) -> Optics:
         """The optics of a movie with the name of its group, and numbers as the group has them.
 
         Parameters
         ----------
         optics : Optics
             Its name is that of the only group, or what the names of all begin with.
+        measured : iterable of str
+            Values that are the group's where they nearly are.
         shift : (float, float), optional
             Beam shift; without it there are no groups by shift.
         tolerance : float
@@ -138,12 +157,11 @@ class OpticsGroups:
         """
         if shift is not None and tolerance > 0:
             optics = replace(optics, name=self._group(optics.name, shift, tolerance))
+        measured = [name for name in _SAME if name in measured]
         for known in self._optics:
-            if replace(known, pixel_size=0, dose_per_frame=0) == replace(optics, pixel_size=0, dose_per_frame=0):
-                if _near(known.pixel_size, optics.pixel_size, _SAME_PIXEL) and _near(
-                    known.dose_per_frame, optics.dose_per_frame, _DOSE
-                ):
-                    return known
+            same = replace(optics, **{name: getattr(known, name) for name in measured})
+            if known == same and all(_near(getattr(known, n), getattr(optics, n), _SAME[n]) for n in measured):
+                return known
         self._optics.append(optics)
         return optics
 
