@@ -73,15 +73,15 @@ class CompressedMovie(Opened):
         self._stream: BinaryIO | None = None
         self._next = 0  # the frame that comes next in the stream
         try:
-            self._header = mrcheader.read_from(path, self._unpacked(), signed)
+            self.header = mrcheader.read_from(path, self._unpacked(), signed)
         except _BROKEN as error:
             self.close()
             raise InputError(f"{path} cannot be unpacked: {error or 'it ends too early'}.") from error
         except BaseException:
             self.close()
             raise
-        self.shape, self.dtype = self._header.shape, self._header.native
-        self.pixel_size = self._header.pixel_size
+        self.shape, self.dtype = self.header.shape, self.header.native
+        self.pixel_size = self.header.pixel_size
 
     def __getitem__(self, frame: int) -> np.ndarray:
         frame = range(len(self))[frame]
@@ -109,15 +109,15 @@ class CompressedMovie(Opened):
     def _read(self, frame: int, image: np.ndarray) -> None:
         if self._stream is None or frame < self._next:
             self._stream, self._next = self._unpacked(), 0
-            _take(self._stream, self._header.offset)
-        n = self._header.frame_bytes
+            _take(self._stream, self.header.offset)
+        n = self.header.frame_bytes
         for _ in range(frame - self._next):
             _take(self._stream, n)
-        raw = image.reshape(-1).view(np.uint8) if self._header.direct else np.empty(n, np.uint8)
+        raw = image.reshape(-1).view(np.uint8) if self.header.direct else np.empty(n, np.uint8)
         _take(self._stream, n, memoryview(raw))
         self._next = frame + 1
-        if not self._header.direct:
-            self._header.decode(raw, image)
+        if not self.header.direct:
+            self.header.decode(raw, image)
 
     def _unpacked(self) -> BinaryIO:
         """The unpacked bytes from the first one on."""

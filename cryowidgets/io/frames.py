@@ -74,6 +74,26 @@ class Opened:
         return out
 
 
+class InMemory(Opened):
+    """Frames of an array (frames, y, x)."""
+
+    def __init__(self, path: str | os.PathLike, array: np.ndarray, pixel_size: float) -> None:
+        self.path, self._array, self.pixel_size = Path(path), array, pixel_size
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, frame: int) -> np.ndarray:
+        return self._array[range(len(self))[frame]].copy()
+
+    def block(self, first: int, end: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Copy frames `first` to `end` - 1; see `Frames`."""
+        out = self._room(first, end, out)
+        out[...] = self._array[first:end]
+        return out
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def open_file(path: str | os.PathLike):
     """Open a file to read bytes; errors of the disk become errors that name the file."""
     try:

@@ -35,11 +35,11 @@ class Format:
     counted: bool = True
 
 
-_MRC = Format(mrc.MrcMovie, mrc.whole, ("signed",))
+_MRC = Format(mrc.open_upright, mrc.whole, ("signed",))
 _TIFF = Format(tiff.TiffMovie, tiff.whole, ("packed",))
 _EER = Format(eer.EerMovie, eer.whole, ("group", "fractions", "dose", "upsampling"), counted=False)
 FORMATS = {".mrc": _MRC, ".mrcs": _MRC, ".map": _MRC, ".tif": _TIFF, ".tiff": _TIFF, ".eer": _EER}
-_PACKED = Format(compressed.CompressedMovie, compressed.whole, ("signed",))
+_PACKED = Format(partial(mrc.open_upright, kind=compressed.CompressedMovie), compressed.whole, ("signed",))
 FORMATS |= {name + end: _PACKED for name, format in FORMATS.items() if format is _MRC for end in compressed.SUFFIXES}
 
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from cryowidgets import cpu
 from cryowidgets.errors import InputError
-from cryowidgets.io.frames import Opened, open_file
+from cryowidgets.io.frames import Frames, InMemory, Opened, open_file
 from cryowidgets.io.mrcheader import HEADER_DTYPE, Header, header, read_from, read_header
 from cryowidgets.io.verdict import Verdict, blank, judge
 
-__all__ = ["HEADER_DTYPE", "Header", "MrcMovie", "header", "read", "read_header", "whole", "write"]
+__all__ = ["HEADER_DTYPE", "Header", "MrcMovie", "header", "open_upright", "read", "read_header", "whole", "write"]
 
 
 def read(path: str | os.PathLike) -> np.ndarray:
@@ -33,7 +33,7 @@ def read(path: str | os.PathLike) -> np.ndarray:
     InputError
         The file is missing, empty, truncated, or not MRC.
     """
-    with MrcMovie(path) as movie:
+    with open_upright(path) as movie:
         out = movie.block(0, len(movie))
     return out[0] if len(out) == 1 else out
 
@@ -78,6 +78,17 @@ def whole(path: str | os.PathLike, frames: int | None = None) -> Verdict:
         return Verdict(False, 0, str(error))
 
 
+def open_upright(path: str | os.PathLike, signed: bool | None = None, kind: type | None = None) -> Frames:
+    """Open an MRC file, by `MrcMovie` or another class; a map whose sections are not along z is turned, in memory."""
+    movie = (kind or MrcMovie)(path, signed)
+    order = movie.header.order
+    if order == (3, 2, 1):
+        return movie
+    with movie:
+        volume = np.transpose(movie.block(0, len(movie)), [order.index(axis) for axis in (3, 2, 1)])
+        return InMemory(path, np.ascontiguousarray(volume), movie.pixel_size)
+
+
 class MrcMovie(Opened):
     """Frames of an MRC file, each read when asked for; see `cryowidgets.io.movie.open_movie`.
 
@@ -91,16 +102,16 @@ class MrcMovie(Opened):
         self.path = Path(path)
         self._file = open_file(path)
         try:
-            self._header = read_from(path, self._file, signed)
+            self.header = read_from(path, self._file, signed)
             size = os.fstat(self._file.fileno()).st_size
-            if size < self._header.end:
-                present = max(0, size - self._header.offset) // self._header.frame_bytes
-                raise InputError(f"{path} is truncated: it holds {present} of {self._header.shape[0]} frames.")
+            if size < self.header.end:
+                present = max(0, size - self.header.offset) // self.header.frame_bytes
+                raise InputError(f"{path} is truncated: it holds {present} of {self.header.shape[0]} frames.")
         except BaseException:
             self.close()
             raise
-        self.shape, self.dtype = self._header.shape, self._header.native
-        self.pixel_size = self._header.pixel_size
+        self.shape, self.dtype = self.header.shape, self.header.native
+        self.pixel_size = self.header.pixel_size
 
     def __getitem__(self, frame: int) -> np.ndarray:
         frame = range(len(self))[frame]
@@ -118,17 +129,17 @@ class MrcMovie(Opened):
         self._file.close()
 
     def _read(self, frame: int, image: np.ndarray) -> None:
-        n = self._header.frame_bytes
-        raw = image.reshape(-1).view(np.uint8) if self._header.direct else np.empty(n, np.uint8)
-        view, start, done = memoryview(raw), self._header.offset + frame * n, 0
+        n = self.header.frame_bytes
+        raw = image.reshape(-1).view(np.uint8) if self.header.direct else np.empty(n, np.uint8)
+        view, start, done = memoryview(raw), self.header.offset + frame * n, 0
         # Unlike a memory map, this raises where the file has shrunk meanwhile; and it is safe in threads.
         while done < n:
             got = os.preadv(self._file.fileno(), [view[done:]], start + done)
             if not got:
                 raise InputError(f"{self.path} is truncated: it ends within frame {frame + 1} of {len(self)}.")
             done += got
-        if not self._header.direct:
-            self._header.decode(raw, image)
+        if not self.header.direct:
+            self.header.decode(raw, image)
 
 
 def _statistics(stack: np.ndarray) -> tuple[float, float, float, float] | None:

@@ -46,6 +46,9 @@ class Header:
         Where the data begin, bytes.
     packed : bool
         Two counts in each byte; rows begin with a new byte.
+    order : (int, int, int)
+        Along which of x (1), y (2) and z (3) sections, rows and columns of the file are. That of movies is (3, 2, 1);
+        where it is another, as in some maps, `shape` is that in the file.
     """
 
     shape: tuple[int, int, int]
@@ -53,6 +56,7 @@ class Header:
     pixel_size: float
     offset: int
     packed: bool = False
+    order: tuple[int, int, int] = (3, 2, 1)
 
     @property
     def native(self) -> np.dtype:
@@ -121,8 +125,6 @@ def read_from(path: str | os.PathLike, file: BinaryIO, signed: bool | None = Non
             f"{path} holds {_REFUSED[mode]} (MRC mode {mode}): convert it to bytes, integers or floats "
             f"(modes {', '.join(map(str, _DTYPES))})."
         )
-    if [h["mapc"], h["mapr"], h["maps"]] not in _AXES:
-        raise InputError(f"{path} stores its axes in another order than x, y, z: rewrite it in the usual order.")
     rest = int(h["nsymbt"])
     extended = file.read(min(rest, _EXTENDED))
     pairs = mode == 0 and signed is None and _pairs(h)
@@ -141,6 +143,7 @@ def read_from(path: str | os.PathLike, file: BinaryIO, signed: bool | None = Non
         pixel_size=_pixel_size(h, extended) / (2 if pairs and int(h["mx"]) == width else 1),
         offset=LENGTH + int(h["nsymbt"]),
         packed=pairs or mode == 101,
+        order=tuple(int(h[n]) or usual for n, usual in (("maps", 3), ("mapr", 2), ("mapc", 1))),
     )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cryowidgets.errors import InputError
-from cryowidgets.io import jpeg, mrc, tiff
+from cryowidgets.errors import InputError, ParameterError
+from cryowidgets.io import eer, jpeg, mrc, tiff
 from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import open_movie, whole
 from cryowidgets.io.sidecar import expected_frames
@@ -121,3 +121,72 @@ def test_opening_leaves_no_file_open(tmp_path, frames):
     with pytest.raises(InputError):
         open_movie(path)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("end", [".mrc", ".tif"])
+def test_files_of_one_frame_each(tmp_path, end):
+    frames = np.random.default_rng(1).poisson(3, (12, 20, 30)).astype("u2")
+    folder = tmp_path / "movie"
+    folder.mkdir()
+    for i, frame in enumerate(frames):
+        path = folder / f"frame_{i + 1}{end}"
+        mrc.write(path, frame, 0.9) if end == ".mrc" else tiff.write(path, [frame])
+    (folder / f".frame_13{end}.BzeGGJ").write_bytes(b"not done")
+    (folder / "notes.txt").write_text("x")
+    with open_movie(folder) as movie:
+        assert (movie.shape, movie.dtype) == (frames.shape, frames.dtype)
+        assert movie.pixel_size == pytest.approx(0.9 if end == ".mrc" else 0)
+        np.testing.assert_array_equal(movie.block(0, 12), frames)
+        np.testing.assert_array_equal(movie[9], frames[9])
+    with open_movie([folder / f"frame_{i}{end}" for i in (5, 2)]) as movie:
+        np.testing.assert_array_equal(list(movie), frames[[4, 1]])
+    assert whole(folder).whole is None
+    assert whole(folder, 12).whole is True
+    assert "holds 12 of 13 frames" in whole(folder, 13).why
+    os.truncate(folder / f"frame_3{end}", 100)
+    assert whole(folder, 12).whole is False
+    assert f"frame_3{end}" in whole(folder, 12).why
+    with pytest.raises(InputError, match=rf"frame_3\{end}"):
+        open_movie(folder)
+
+
+def test_files_that_make_no_movie_together(tmp_path):
+    with pytest.raises(InputError, match="holds no frames"):
+        open_movie(tmp_path)
+    with pytest.raises(InputError, match="holds no frames"):
+        open_movie([])
+    paths = [tmp_path / f"{i}.mrc" for i in range(4)]
+    for path, shape, kind in zip(paths, [(5, 6), (5, 7), (2, 5, 6), (5, 6)], ["u1", "u1", "u1", "f4"], strict=True):
+        mrc.write(path, np.ones(shape, kind))
+    with pytest.raises(InputError, match=r"1\.mrc has 5×7 px and .*0\.mrc 5×6 px"):
+        open_movie(paths[:2])
+    with pytest.raises(InputError, match=r"2\.mrc holds 2 frames: files of one frame"):
+        open_movie([paths[0], paths[2]])
+    with pytest.raises(InputError, match=r"3\.mrc is of float32 and .*0\.mrc of uint8"):
+        open_movie([paths[0], paths[3]])
+
+
+def test_options_of_other_formats_are_refused(tmp_path, frames):
+    tiff.write(tmp_path / "m.tif", frames)
+    eer.write(tmp_path / "m.eer", frames)
+    with open_movie(tmp_path / "m.eer", group=2, fractions=None) as movie:
+        assert (len(movie), movie.remainder) == (2, 1)
+    with open_movie(tmp_path / "m.tif", group=None) as movie:
+        assert len(movie) == 5
+    with pytest.raises(
+        ParameterError, match=r"m\.tif is of a format that has no option group: leave it out \(.*packed"
+    ):
+        open_movie(tmp_path / "m.tif", group=2)
+    with pytest.raises(ParameterError, match=r"m\.eer is of a format that has no option signed"):
+        open_movie(tmp_path / "m.eer", signed=True)
+
+
+def test_a_sidecar_does_not_count_raw_frames(tmp_path, frames):
+    """Older EPU told a seventh of their number."""
+    path = tmp_path / "FoilHole_1_Data_2_3_20240229_120000_EER.eer"
+    eer.write(path, frames)
+    (tmp_path / "FoilHole_1_Data_2_3_20240229_120000.xml").write_text("<a><RecordedNumberOfFractions>1</a>")
+    (tmp_path / f"{path.name}.mdoc").write_text("T = SerialEM\n\n[FrameSet = 0]\nNumSubFrames = 1\n")
+    assert whole(path).whole is True
+    assert whole(path).frames == 5
+    assert whole(path, 6).whole is False
