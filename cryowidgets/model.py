@@ -116,6 +116,11 @@ class Micrograph(Item):
 
     path: str = column("aligned sum without dose weighting", file=True)
     dose_weighted: str = column("aligned sum with dose weighting", default="", file=True)
+    power_spectrum: str = column(
+        "mean power spectrum of sums of groups of frames, half plane, MRC; empty where none was asked for",
+        default="",
+        file=True,
+    )
     thumbnail: str = column("picture for people, JPEG", default="", file=True)
     metadata: str = column("RELION star file of this movie", default="", file=True)
     pixel_size: float = column("pixel size", "Å/px")
@@ -155,8 +160,23 @@ class Ctf(Item):
     angle: float = column("direction of U from x towards y", "°", default=NAN)
     phase_shift: float = column("additional phase shift", "°", default=0.0)
     defocus_error: float = column("standard error of the mean defocus", "Å", default=NAN)
+    astigmatism_error: float = column("standard error of U − V", "Å", default=NAN)
+    angle_error: float = column("standard error of the angle", "°", default=NAN)
+    phase_error: float = column("standard error of the phase shift where it was searched", "°", default=NAN)
     fit_resolution: float = column("where the fit stops to agree", "Å", default=NAN)
     score: float = column("correlation of spectrum and fit", default=NAN)
+    agreement: float = column("mean correlation of rings and fit, each at its own contrast", default=NAN)
+    significance: float = column("standard deviations by which rings stand out of the noise", default=NAN)
+    gap: float = column("standard deviations by which the defocus beats the next best", default=NAN)
+    tilt: float = column("tilt of the specimen where asked for", "°", default=NAN)
+    tilt_error: float = column("standard error of the tilt", "°", default=NAN)
+    tilt_axis: float = column("its axis from x towards y; defocus grows to the left of it", "°", default=NAN)
+    tilt_axis_error: float = column("standard error of the axis", "°", default=NAN)
+    thickness: float = column("thickness of the specimen by the nodes of its rings, where asked for", "Å", default=NAN)
+    thickness_error: float = column("standard error of the thickness", "Å", default=NAN)
+    thickness_limit: float = column("the specimen is thinner where no node was seen", "Å", default=NAN)
+    content: str = column("what else is in view: carbon, dirt, crystalline ice; or empty", default="")
+    carbon: float = column("share of the image that carbon film covers", default=NAN)
     ice: float = column("ice ring density, as RELION's rlnCtfIceRingDensity", default=NAN)
     reason: str = column("why there is no fit; empty where there is one", default="")
 

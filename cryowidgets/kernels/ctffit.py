@@ -88,8 +88,8 @@ def estimate(
     if plane is not None and plane.tilt > CERTAIN * plane.tilt_error:
         spectrum = ctftilt.level(tiles, plane, voltage, cs)
         found = fit(spectrum, *lens, limits)
-    elif groups is not None and (groups.box, groups.extent) == (tiles.box, tiles.extent):
-        found, spectrum = fit_both(tiles.mean(), groups, *lens, limits)
+    elif groups is not None and groups.box == tiles.box and math.isclose(groups.extent, tiles.extent, rel_tol=1e-4):
+        found, spectrum = fit_both(tiles.mean(), replace(groups, pixel_size=tiles.pixel_size), *lens, limits)
     else:
         spectrum = tiles.mean()
         found = fit(spectrum, *lens, limits)
@@ -107,15 +107,24 @@ def estimate(
     return found, spectrum
 
 
-def fit(spectrum: Spectrum, voltage: float, cs: float, amplitude_contrast: float, limits: Limits = ANYWHERE) -> CtfFit:
+def fit(
+    spectrum: Spectrum,
+    voltage: float,
+    cs: float,
+    amplitude_contrast: float,
+    limits: Limits = ANYWHERE,
+    thickness: bool = False,
+) -> CtfFit:
     """Fit a power spectrum; see `estimate`."""
     doubt = _unfit(spectrum, limits)
     if doubt is not None:
         return doubt
-    rings = flatten(spectrum, voltage, cs, amplitude_contrast, limits.resolution)
+    lens = (voltage, cs, amplitude_contrast)
+    rings = flatten(spectrum, *lens, limits.resolution)
     tried, height = _tried(rings, limits)
     result = refine(rings, tried[0], limits.search_phase)
-    return judge(spectrum, rings, result, height, _gap(tried, limits.search_phase), limits)
+    found = judge(spectrum, rings, result, height, _gap(tried, limits.search_phase), limits)
+    return _with_thickness(found, spectrum, lens, limits) if thickness and found.found else found
 
 
 def fit_both(

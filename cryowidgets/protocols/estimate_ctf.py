@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
-from traitlets import Bool, Float, Int
+from traitlets import Bool, Enum, Float, Int
 
 from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc
-from cryowidgets.kernels import ctffit, ctfpicture
+from cryowidgets.kernels import content, ctffit, ctfpicture
+from cryowidgets.kernels.ctfresult import CtfFit, Limits
+from cryowidgets.kernels.spectrum import Spectrum
 from cryowidgets.model import Ctf, Micrograph
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.spectra import read_spectrum
+
+SURVEYED = 512
+"""Side in px below which an image shows too little to tell what it shows."""
+_SAME = Ctf.columns().keys() & {field.name for field in dataclasses.fields(CtfFit)} - {"curve"}
+"""Columns that are called as in `CtfFit`."""
 
 
 def _searched(protocol: EstimateCtf) -> bool:
@@ -24,7 +34,8 @@ def _known(protocol: EstimateCtf) -> bool:
 class EstimateCtf(Protocol):
     """Fit defocus, astigmatism and, if asked, phase shift to the power spectrum of a micrograph.
 
-    The micrograph is the aligned sum without dose weighting, whose rings reach furthest.
+    The micrograph is the aligned sum without dose weighting, whose rings reach furthest. Where AlignMovie has kept the
+    mean power spectrum of groups of frames, it is used as well.
     """
 
     takes = Micrograph
@@ -59,6 +70,15 @@ class EstimateCtf(Protocol):
         unit="Å", group="Spectrum", advanced=True
     )
     resolution_max = Float(4.0, min=1, max=50, help="Finest spacing used").tag(unit="Å", group="Spectrum")
+    source = Enum(
+        ["auto", "frames", "micrograph"],
+        default_value="auto",
+        help="What is fitted: the micrograph, the mean spectrum of groups of its frames, or both where there are both",
+    ).tag(group="Spectrum", advanced=True)
+    fit_tilt = Bool(False, help="Measure tilt and tilt axis of the specimen as well").tag(group="Specimen")
+    fit_thickness = Bool(False, help="Measure the thickness of the specimen by the nodes of its rings").tag(
+        group="Specimen"
+    )
 
     def check(self) -> None:
         if not self.defocus_min < self.defocus_max:
@@ -75,6 +95,11 @@ class EstimateCtf(Protocol):
                 f"EstimateCtf.resolution_min {self.resolution_min:g} Å is not coarser than resolution_max "
                 f"{self.resolution_max:g} Å: the first is the larger number."
             )
+        if self.source == "frames" and self.fit_tilt:
+            raise ParameterError(
+                "EstimateCtf.fit_tilt needs the micrograph, for it compares its parts: set source to 'auto' or "
+                "'micrograph'."
+            )
         if self.box % 2:
             raise ParameterError(f"EstimateCtf.box {self.box} is odd: write {self.box + 1}.")
 
@@ -86,7 +111,9 @@ class EstimateCtf(Protocol):
         image = mrc.read(micrograph.path)
         if image.ndim != 2:
             raise InputError(f"{micrograph.path} holds {len(image)} images where a micrograph is one.")
-        fit, spectrum = ctffit.estimate(image, micrograph.pixel_size, *lens, limits=self.limits(), box=self.box)
+        groups = self._groups(micrograph)
+        fit, spectrum = self._measure(image, micrograph.pixel_size, lens, groups)
+        seen = content.survey(image, micrograph.pixel_size, spectrum) if min(image.shape) >= SURVEYED else None
         if spectrum is not None:
             picture = ctfpicture.picture(spectrum, fit, *lens, limits=self.limits())
             # Half precision is plenty for a picture, and there is one for each movie.
@@ -95,27 +122,43 @@ class EstimateCtf(Protocol):
         curve = fit.curve.shape[1] > 0
         if curve:
             np.save(out.file("_ctf.npy"), fit.curve)
+        same = {name: getattr(fit, name) for name in _SAME}
         return Ctf(
             micrograph=micrograph.path,
             spectrum=out.name("_ctf.mrc") if spectrum is not None else "",
             picture=out.name("_ctf.jpg") if spectrum is not None else "",
             curve=out.name("_ctf.npy") if curve else "",
-            defocus_u=fit.defocus_u,
-            defocus_v=fit.defocus_v,
             astigmatism=fit.defocus_u - fit.defocus_v,
-            angle=fit.angle,
-            phase_shift=fit.phase_shift,
-            defocus_error=fit.defocus_error,
-            fit_resolution=fit.fit_resolution,
-            score=fit.score,
-            ice=fit.ice,
-            reason=fit.reason,
+            content=seen.words if seen else "",
+            carbon=seen.carbon if seen else np.nan,
+            **same,
         )
 
-    def limits(self) -> ctffit.Limits:
+    def _measure(
+        self, image: np.ndarray, pixel_size: float, lens: tuple[float, float, float], groups: Spectrum | None
+    ) -> tuple[CtfFit, Spectrum | None]:
+        options = {"tilt": self.fit_tilt, "thickness": self.fit_thickness}
+        if self.source == "frames" and groups is not None:
+            return ctffit.fit(groups, *lens, self.limits(), thickness=self.fit_thickness), groups
+        return ctffit.estimate(image, pixel_size, *lens, self.limits(), self.box, groups, **options)
+
+    def _groups(self, micrograph: Micrograph) -> Spectrum | None:
+        """The mean spectrum of groups of frames, where it is wanted and there is one."""
+        if self.source == "micrograph":
+            return None
+        if micrograph.power_spectrum:
+            return read_spectrum(micrograph.power_spectrum)
+        if self.source == "frames":
+            raise InputError(
+                f"{micrograph.path} comes without the power spectrum of its frames: let AlignMovie keep it, or set "
+                "EstimateCtf.source to 'auto'."
+            )
+        return None
+
+    def limits(self) -> Limits:
         """The search range as the kernels take it."""
         phases = (self.phase_min, self.phase_max) if self.search_phase else (self.phase_shift, self.phase_shift)
-        return ctffit.Limits(
+        return Limits(
             defocus=(self.defocus_min, self.defocus_max),
             astigmatism=self.astigmatism_max,
             resolution=(self.resolution_min, self.resolution_max),
