@@ -18,7 +18,7 @@ import numpy as np
 
 from cryowidgets import cpu
 from cryowidgets.kernels import fourier
-from cryowidgets.kernels.xp import namespace
+from cryowidgets.kernels.xp import namespace, to_device
 
 TAPER = 0.15
 """Share of a tile that its soft edges take, both together; neighbours overlap by as much."""
@@ -156,9 +156,9 @@ def tile_spectra(image: Any, pixel_size: float, box: int = 512, finest: float = 
     box -= box % 2
     tile = _tile_side(box, max(finest / pixel_size, 1.0), min(height, width))
     kept = min(box, tile, 2 * int(0.5 * tile * min(pixel_size / finest, 1.0)))
-    window = _window(tile, xp)
-    window = window[:, None] * window[None, :]
-    norm = 1 / float(xp.sum(window * window, dtype=xp.float64))
+    edge = _window(tile)
+    norm = 1 / float(np.sum(edge * edge)) ** 2
+    window = to_device((edge[:, None] * edge).astype(np.float32), image)
     corners = [(y, x) for y in _starts(height, tile) for x in _starts(width, tile)]
 
     # One tile at a time stays in the processor's cache, which is twice as fast as a stack of them.
@@ -197,18 +197,17 @@ def correlation(x: Any, y: Any) -> Any:
 @cache
 def _tables(n: int = 512) -> tuple[Any, Any, Any]:
     """Lag in sides of a tile, autocorrelation of the window, and that of its square taken round."""
-    w = np.asarray(_window(n, np), dtype=np.float64)
+    w = _window(n)
     survives = np.correlate(w, w, "full")[n - 1 :] / np.sum(w * w)
     square = np.append(np.correlate(w * w, w * w, "full")[n - 1 :], 0)
     shared = n * (square + square[::-1]) / np.sum(w * w) ** 2
     return np.arange(n + 1) / n, np.append(survives, 0), shared
 
 
-def _window(n: int, xp: Any) -> Any:
+def _window(n: int) -> Any:
     """Flat, with cosine edges on `TAPER` of its length."""
-    place = (xp.astype(xp.arange(n), xp.float32) + 0.5) / n
-    edge = xp.where(place < 0.5, place, 1 - place) / (0.5 * TAPER)
-    return 0.5 - 0.5 * xp.cos(math.pi * xp.where(edge < 1, edge, xp.ones_like(edge)))
+    place = (np.arange(n) + 0.5) / n
+    return 0.5 - 0.5 * np.cos(math.pi * np.minimum(np.minimum(place, 1 - place) / (0.5 * TAPER), 1))
 
 
 def _kept_power(transform: Any, kept: int, norm: float, xp: Any) -> Any:

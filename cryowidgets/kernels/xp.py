@@ -36,7 +36,9 @@ def namespace(*arrays: Any) -> Any:
 
 def asnumpy(x: Any) -> np.ndarray:
     """The values of any array (or list, or number) as a numpy array; from a GPU they are copied."""
-    return x.get() if _is_cupy(x) else np.asarray(x)
+    if _is_cupy(x):
+        return x.get()
+    return np.asarray(x) if _library(x) in (None, np) else np.from_dlpack(x)
 
 
 def to_device(x: Any, like: Any) -> Any:
