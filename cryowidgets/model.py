@@ -196,6 +196,28 @@ class Quality(Item):
     reason: str = column("that part in words", default="")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gain(Item):
+    """The gain of the camera by the movies so far, and what it says of the gain in use."""
+
+    path: str = column("gain that multiplies raw frames, MRC; empty as long as not worth it", default="", file=True)
+    total: str = column("sum of raw frames so far, NPZ; only that of the newest result is kept", default="", file=True)
+    movies: int = column("movies added up", default=0)
+    left_out: int = column("movies not added up: unreadable, of another size, or with edges", default=0)
+    counts: float = column("counts in all", "e/px", default=NAN)
+    needed: float = column("counts from which on this gain is worth being used", "e/px", default=NAN)
+    spread: float = column("standard deviation of the pixels' sensitivity", default=NAN)
+    error: float = column("expected error of this gain, relative", default=NAN)
+    defects: int = column("defect pixels", default=0)
+    residual: float = column("share of the pattern of the gain in use that is left in corrected frames", default=NAN)
+    residual_error: float = column("standard error of that", default=NAN)
+    deviation: float = column("standard deviation of this gain over the gain in use", default=NAN)
+    width: float = column("97.5th over 2.5th percentile of the same", default=NAN)
+    peak: float = column("largest value over 97.5th percentile of the same", default=NAN)
+    reason: str = column("why there is no gain yet; empty where there is one", default="")
+    alert: str = column("what is wrong with the gain in use; empty where nothing is", default="")
+
+
 @dataclass(frozen=True)
 class Reject:
     """What a gate answers instead of an item: it stays visible, can be readmitted, and flows no further."""

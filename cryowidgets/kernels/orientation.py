@@ -94,21 +94,21 @@ def find(total: Any, gain: Any) -> Orientation:
     namespace(total, gain)
     if {*total.shape} != {*gain.shape}:
         raise ValueError(f"a gain of {gain.shape} px cannot lie on frames of {total.shape} px, however it is turned")
-    seen, known = _pattern(_tiles(total), counts=True)
+    seen, _, known = pattern(total, counts=True)
     if known < 0.5:
         return _undecided("most pixels of the frames are not finite or have no counts near them")
-    pattern, known = _pattern(_tiles(gain), counts=False)
+    own, size, known = pattern(gain, counts=False)
     if known < 0.5:
         return _undecided("most of the gain is zero or not finite")
     xp = namespace(seen)
-    if float(xp.max(xp.abs(pattern))) == 0:
+    if size == 0:
         return _undecided("the gain is flat: it looks the same in every orientation")
     spectra, shape = rfft2(seen), (seen.shape[2], seen.shape[3])
     # Tiles lie symmetrically, so those of a turned gain are its tiles, turned and in another order.
     halves: dict[int, list[np.ndarray]] = {}
     for number, (rotation, flip) in enumerate(ORIENTATIONS):
         if (gain.shape if rotation in (0, 180) else gain.shape[::-1]) == total.shape:
-            products = spectra * xp.conj(rfft2(_turn_tiles(pattern, rotation, flip)))
+            products = spectra * xp.conj(rfft2(_turn_tiles(own, rotation, flip)))
             products = xp.reshape(products, (-1, shape[0], shape[1] // 2 + 1))
             halves[number] = [_correlate(products[part::2, ...], shape) for part in (0, 1)]
     return _judge(halves)
@@ -227,11 +227,26 @@ def _turn_tiles(tiles: Any, rotation: int, flip: str) -> Any:
     return tiles if flip == "none" else xp.flip(tiles, axis=(0, 2) if flip == "up-down" else (1, 3))
 
 
-def _pattern(tiles: Any, counts: bool) -> tuple[Any, float]:
-    """What differs from pixel to pixel, of counts or of 1/gain: as `tiles`, with a sum of squares of 1 in all.
+def pattern(image: Any, counts: bool) -> tuple[Any, float, float]:
+    """What differs from pixel to pixel of counts, or of 1/gain, on tiles all over an image.
 
-    Also the share of pixels that could be used.
+    Parameters
+    ----------
+    image : array (y, x)
+        Sum of raw frames, or a gain.
+    counts : bool
+        Which of them.
+
+    Returns
+    -------
+    array (rows, columns, side, side)
+        With a sum of squares of 1, or 0 where there is no pattern.
+    float
+        Root mean square of the pattern, relative to the local mean.
+    float
+        Share of the pixels that could be used.
     """
+    tiles = _tiles(image)
     xp = namespace(tiles)
     good = xp.isfinite(tiles) if counts else xp.isfinite(tiles) & (tiles > 0)
     one = xp.ones_like(tiles)
@@ -245,7 +260,7 @@ def _pattern(tiles: Any, counts: bool) -> tuple[Any, float]:
         relative = relative - xp.mean(relative, axis=axis, keepdims=True)
     sample = asnumpy(relative)[..., ::3, ::3][asnumpy(good)[..., ::3, ::3]].astype(np.float64)
     if not sample.size:
-        return relative, 0.0
+        return relative, 0.0, 0.0
     spread = 1.4826 * float(np.median(np.abs(sample - np.median(sample))))
     if counts:  # few counts take few values, and their median deviation may be none
         spread = max(spread, 1 / math.sqrt(max(float(xp.mean(level)), 1e-6)))
@@ -254,8 +269,8 @@ def _pattern(tiles: Any, counts: bool) -> tuple[Any, float]:
     power = float(xp.sum(relative * relative))
     share = float(xp.mean(xp.astype(good, xp.float32)))
     if spread < 1e-5 or power == 0:
-        return xp.zeros_like(relative), share
-    return relative / math.sqrt(power), share
+        return xp.zeros_like(relative), 0.0, share
+    return relative / math.sqrt(power), math.sqrt(power / math.prod(relative.shape)), share
 
 
 def _block_means(tiles: Any) -> Any:
