@@ -30,6 +30,8 @@ LEAST = 0.03
 """Share of the image that carbon must cover to be told."""
 NOTHING = 0.03
 """Excess of the variance over that of white noise below which there is nothing in the image."""
+NOISE_SIDE = 1024
+"""Side in px of the part of the image that is looked at for its noise."""
 CRYSTAL_BAND = 3.95, 3.5
 """Å: the first three reflections of hexagonal ice, and that of cubic ice."""
 CLEARLY = 1.15
@@ -100,7 +102,7 @@ def survey(image: Any, pixel_size: float, spectrum: Spectrum | None = None) -> C
         raise ValueError(f"An image of {image.shape} px is too small to tell what it shows.")
     # Every second row of squares tells enough, in half of the time.
     part = xp.reshape(image[: rows * square, : columns * square], (rows, square, columns * square))[::2, :, :]
-    part = xp.reshape(xp.astype(part, xp.float32), (rows * INNER // 2, factor, columns * square))
+    part = xp.reshape(xp.astype(part, xp.float32, copy=False), (rows * INNER // 2, factor, columns * square))
     binned = xp.reshape(xp.sum(part, axis=1), (rows * INNER // 2, columns * INNER, factor))
     binned = xp.sum(binned, axis=2) / factor**2
     binned = binned - xp.mean(binned)
@@ -112,7 +114,7 @@ def survey(image: Any, pixel_size: float, spectrum: Spectrum | None = None) -> C
     grain = grain.astype(np.float64)
     rough = _two_levels(np.maximum(grain, 1e-30))
     film = _from_the_border(rough)
-    white = _noise(xp.astype(image[: min(image.shape[0], 512), :], xp.float32)) / factor**2
+    white = _noise(xp.astype(image[:NOISE_SIDE, :NOISE_SIDE], xp.float32)) / factor**2
     smooth = grain[~rough]
     spots, chance = (math.nan, math.nan) if spectrum is None else _spots(spectrum)
     return Content(

@@ -117,6 +117,10 @@ class _Fit:
         x = (2 * k - k.min() - k.max()) / (k.max() - k.min())
         self.smooth = np.polynomial.chebyshev.chebvander(x, OFFSETS - 1).T.copy()
         self.look_through(start.d)
+        self._rate = 2 * self.slope
+        self._base = 2 * rings.phase(0.0, 0.0, 0.0, 0.0)
+        self._smooth = np.ascontiguousarray(self.smooth.T)
+        self._ends = np.append(np.flatnonzero(np.diff(rings.radius)) + 1, len(rings.radius)).astype(np.int64)
 
     def look_through(self, d: float) -> None:
         """Take into account what the window leaves of rings of this defocus."""
@@ -183,8 +187,8 @@ class _Fit:
 
     def descend(self, p: Array, steps: int) -> Array:
         """Levenberg-Marquardt until a step gains nothing beside the noise."""
-        damping, cost = 1e-2, self.cost(p)
-        matrix, right = self._normal(p)
+        damping = 1e-2
+        matrix, right, cost = self.normal(p)
         for _ in range(steps):
             # scaled, since an Å of defocus and a unit of scale differ by orders of magnitude
             root = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-30 + 1e-12 * np.diag(matrix).max()))
@@ -192,12 +196,12 @@ class _Fit:
             trial = p + step
             trial[4] = min(max(trial[4], -100.0), 4000.0)
             trial[6] = max(trial[6], 0.5 * self.thickness)
-            trial_cost = self.cost(trial)
+            trial_matrix, trial_right, trial_cost = self.normal(trial)
             if trial_cost <= cost:
                 gained, p, cost = cost - trial_cost, trial, trial_cost
                 if gained < ENOUGH * cost / len(self.weight):
                     break
-                matrix, right = self._normal(p)
+                matrix, right = trial_matrix, trial_right
                 damping = max(0.2 * damping, 1e-9)
             else:
                 damping *= 8
@@ -205,10 +209,25 @@ class _Fit:
                     break
         return p
 
-    def _normal(self, p: Array) -> tuple[Array, Array]:
+    def normal(self, p: Array) -> tuple[Array, Array, float]:
+        """Normal equations (J'WJ, J'Wr) and cost: what `normal_by_arrays` gives, by a compiled loop."""
+        from cryowidgets.kernels import ctfloops
+
+        r = self.rings
+        circles = self.circles
+        share = np.zeros(len(self._ends)) if circles is None else circles.share
+        matrix, right = np.zeros((len(p), len(p))), np.zeros(len(p))
+        fixed = (self._rate, self._base, r.k2, r.cos2, r.sin2, self.seen, self._smooth, self._ends, share)
+        cost = ctfloops.normal(p, r.y, self.weight, *fixed, self.thickness > 0, matrix, right)
+        matrix += np.tril(matrix, -1).T
+        if not self.with_phase:
+            matrix[3] = matrix[:, 3] = right[3] = 0.0
+        return matrix, right, cost
+
+    def normal_by_arrays(self, p: Array) -> tuple[Array, Array, float]:
         jacobian, rest = self.jacobian(p)
         weighted = jacobian * self.weight
-        return weighted @ jacobian.T, weighted @ rest
+        return weighted @ jacobian.T, weighted @ rest, self.cost(p)
 
     def covariance(self, p: Array) -> Array:
         """Of d, a, b, phase (degrees) and thickness, neighbouring elements being correlated: a sandwich estimate."""

@@ -164,7 +164,7 @@ def tile_spectra(image: Any, pixel_size: float, box: int = 512, finest: float = 
     # One tile at a time stays in the processor's cache, which is twice as fast as a stack of them.
     def one(corner: tuple[int, int]) -> Any:
         y, x = corner
-        part = xp.astype(image[y : y + tile, x : x + tile], xp.float32)
+        part = xp.astype(image[y : y + tile, x : x + tile], xp.float32, copy=False)
         part = (part - xp.mean(part)) * window
         return _kept_power(fourier.rfft2(part), kept, norm, xp)
 

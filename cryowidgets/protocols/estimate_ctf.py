@@ -111,6 +111,8 @@ class EstimateCtf(Protocol):
         image = mrc.read(micrograph.path)
         if image.ndim != 2:
             raise InputError(f"{micrograph.path} holds {len(image)} images where a micrograph is one.")
+        if image.dtype == np.float16:
+            image = image.astype(np.float32)  # once, and not for each tile
         groups = self._groups(micrograph)
         fit, spectrum = self._measure(image, micrograph.pixel_size, lens, groups)
         seen = content.survey(image, micrograph.pixel_size, spectrum) if min(image.shape) >= SURVEYED else None

@@ -1,0 +1,90 @@
+"""The loop of the CTF refinement, compiled for the host; `ctfrefine._Fit` has the same as arrays."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cryowidgets.cpu import compiled
+
+
+@compiled
+def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, share, deep, matrix, right):  # type: ignore[no-untyped-def]
+    """Normal equations and cost of the refinement at parameters `p`; all arrays float64 but for `ends` (int64).
+
+    Parameters
+    ----------
+    p : (parameters,)
+        d, a, b, phase (rad), B, scale, thickness and the offsets.
+    y, weight, rate, base, k2, cos2, sin2, seen : (elements,)
+        Spectrum; weight; change of 2χ with defocus, and 2χ without any; where elements lie; attenuation.
+    smooth : (elements, offsets)
+    ends : (circles,)
+        Where each circle ends.
+    share : (circles,)
+        What part of its mean is not believed.
+    deep : bool
+        Whether the specimen has a thickness.
+    matrix, right : (parameters, parameters), (parameters,)
+        Overwritten. Of the matrix, only the lower triangle is.
+
+    Returns
+    -------
+    float
+        The cost.
+    """
+    n, offsets = len(p), smooth.shape[1]
+    row, total = np.empty(n), np.empty(n)
+    matrix[:] = 0.0
+    right[:] = 0.0
+    cost = 0.0
+    first = 0
+    for c in range(len(ends)):
+        heavy, left = 0.0, 0.0
+        total[:] = 0.0
+        for i in range(first, ends[c]):
+            w = weight[i]
+            if w == 0.0:
+                continue
+            twice = base[i] + rate[i] * (p[0] + p[1] * cos2[i] + p[2] * sin2[i]) + 2 * p[3]
+            plain = seen[i] * math.exp(-0.25 * p[4] * k2[i])
+            cosine, sine = -math.cos(twice), math.sin(twice)
+            envelope = plain
+            row[6] = 0.0
+            if deep:
+                turn = 0.5 * rate[i] * p[6]
+                depth = math.sin(turn) / turn if turn > 1e-9 else 1.0
+                envelope = plain * depth
+                row[6] = p[5] * cosine * plain * (math.cos(turn) - depth) / max(p[6], 1e-9)
+            ring = cosine * envelope
+            per_phase = 2 * p[5] * sine * envelope
+            row[0] = 0.5 * per_phase * rate[i]
+            row[1] = row[0] * cos2[i]
+            row[2] = row[0] * sin2[i]
+            row[3] = per_phase
+            row[4] = -0.25 * p[5] * k2[i] * ring
+            row[5] = ring
+            rest = y[i] - p[5] * ring
+            for j in range(offsets):
+                row[7 + j] = smooth[i, j]
+                rest -= p[7 + j] * smooth[i, j]
+            cost += w * rest * rest
+            heavy += w
+            left += w * rest
+            for j in range(n):
+                weighted = w * row[j]
+                total[j] += weighted
+                right[j] += weighted * rest
+                for m in range(j + 1):
+                    matrix[j, m] += weighted * row[m]
+        first = ends[c]
+        if heavy > 0.0 and share[c] > 0.0:
+            # each of the circle's values loses `share` of their mean
+            lost = share[c] * (2 - share[c]) / heavy
+            cost -= lost * left * left
+            for j in range(n):
+                right[j] -= lost * total[j] * left
+                for m in range(j + 1):
+                    matrix[j, m] -= lost * total[j] * total[m]
+    return cost
