@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
 from click.testing import CliRunner
@@ -65,6 +66,30 @@ def test_first_movie(execute):
         if "application/vnd.bokehjs_exec.v0+json" in o.get("data", {})
     ]
     assert len(figures) >= 5
+
+
+def test_motion(execute):
+    printed = text(execute("03_motion.ipynb", seed=11))
+    measured, expected = re.search(r"along an axis: ([\d.]+) px .*, expected ([\d.]+) px", printed).groups()
+    assert 0.4 < float(measured) / float(expected) < 2
+    kept = {name.strip(): float(value) for name, value in re.findall(r"([\w ]+): mean correlation (-?[\d.]+)", printed)}
+    assert kept["put back"] > 3 * kept["as recorded"]
+    assert float(re.search(r"parts moved by ([\d.]+) px", printed)[1]) == pytest.approx(2, rel=0.2)
+
+
+def test_ctf(execute):
+    notebook = execute("04_ctf.ipynb", seed=11)
+    printed = text(notebook)
+    off = {name: float(value) for name, value in re.findall(r"(defocus [UV]): .* off by ([-+][\d.]+) Å", printed)}
+    assert max(map(abs, off.values())) < 100
+    assert len(off) == 2
+    lines = re.findall(r"e/Å²: score ([\d.]+), fits to ([\d.]+) Å", printed)
+    scores, resolutions = np.array(lines, float).T
+    assert len(lines) >= 4
+    assert scores[-1] > scores[0]
+    assert resolutions[-1] < resolutions[0]
+    widgets = [o for c in notebook.cells for o in c.get("outputs", []) if "widget-view" in str(list(o.get("data", {})))]
+    assert len(widgets) == 1
 
 
 def test_live_session(execute, tmp_path):
