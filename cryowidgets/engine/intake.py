@@ -13,7 +13,7 @@ from cryowidgets.engine.reference import Reference, prepare
 from cryowidgets.errors import InputError
 from cryowidgets.io import sidecar
 from cryowidgets.io.metadata import Metadata
-from cryowidgets.io.optics import OpticsGroups, frame_size, settle
+from cryowidgets.io.optics import OpticsGroups, read_header, settle
 from cryowidgets.model import NAN, Movie, Optics
 from cryowidgets.protocols.import_movies import ImportMovies
 
@@ -82,11 +82,11 @@ class Intake:
             It cannot become a movie.
         """
         told = sidecar.read(path)
-        shape, header_pixel = frame_size(path)
-        if not settled and (told.warnings or self._missing(told, header_pixel)):
+        header = read_header(path)
+        if not settled and (told.warnings or self._missing(told, header.pixel_size)):
             return None  # a sidecar is being written, or still to come
-        decided = settle(path, self.settings.optics(), told, shape, header_pixel, frames)
-        gain = self._gain(path, shape, wait)
+        decided = settle(path, self.settings.optics(), told, header, frames)
+        gain = self._gain(path, header.shape, wait)
         if gain is None:
             return None
         if gain and told.gain_corrected:
@@ -94,6 +94,11 @@ class Intake:
                 f"The sidecar of {path} says that its frames are corrected with a gain already, and a gain is given: "
                 "leave gain empty unless the sidecar is wrong."
             )
+        for name, what in (("gain", "gain"), ("defects", "list of defects")):
+            if getattr(told, name) and not getattr(self.settings, name) and not told.gain_corrected:
+                decided.notes[f"no {what}"] = (
+                    f"The sidecar of {path} names the {what} {getattr(told, name)}, and none is given: set {name}."
+                )
         shift = told.beam_shift
         tolerance = self.settings.beam_shift_tolerance or told.shift_unit
         grouped = shift if self.settings.beam_shift_groups else None

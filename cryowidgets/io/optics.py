@@ -27,8 +27,27 @@ _UNKNOWING = 1.0
 """Å/px: what many programs write into a header where they do not know."""
 
 
-def frame_size(path: str | Path) -> tuple[tuple[int, int], float]:
-    """Size (y, x) of a movie's frames, and their pixel size in Å/px by its header, 0 where that does not tell.
+@dataclass(frozen=True)
+class Header:
+    """What a movie file tells of itself.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Of its frames, y and x.
+    pixel_size : float
+        Å/px, 0 where it does not tell.
+    total_dose : float
+        e/Å² of the whole movie, 0 where it does not tell; EER does.
+    """
+
+    shape: tuple[int, int]
+    pixel_size: float = 0.0
+    total_dose: float = 0.0
+
+
+def read_header(path: str | Path) -> Header:
+    """Read what a movie tells of itself, without its frames.
 
     Raises
     ------
@@ -37,9 +56,9 @@ def frame_size(path: str | Path) -> tuple[tuple[int, int], float]:
     """
     if Path(path).suffix.lower() in (".mrc", ".mrcs"):
         head = mrc.read_header(path)
-        return (head.shape[1], head.shape[2]), head.pixel_size
+        return Header((head.shape[1], head.shape[2]), head.pixel_size)
     with open_movie(path) as movie:
-        return (movie.shape[1], movie.shape[2]), movie.pixel_size
+        return Header((movie.shape[1], movie.shape[2]), movie.pixel_size, float(getattr(movie, "dose", 0.0)))
 
 
 @dataclass(frozen=True)
@@ -60,9 +79,7 @@ class Settled:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-def settle(
-    path: str, said: Optics, found: Metadata, shape: tuple[int, int], header_pixel: float = 0.0, frames: int = 0
-) -> Settled:
+def settle(path: str, said: Optics, found: Metadata, header: Header, frames: int = 0) -> Settled:
     """Decide the optics of one movie.
 
     Parameters
@@ -73,12 +90,10 @@ def settle(
         What the user says; pixel size, voltage and dose are 0 where nothing is said.
     found : Metadata
         What the files beside it say.
-    shape : (int, int)
-        Size of its frames, y and x.
-    header_pixel : float
-        Å/px by its own header, 0 where it does not tell.
+    header : Header
+        What it says itself.
     frames : int
-        How many frames the file holds; 0 where unknown.
+        How many frames the file holds, raw frames of EER; 0 where unknown.
 
     Raises
     ------
@@ -86,16 +101,16 @@ def settle(
         Nobody tells the pixel size.
     """
     notes: dict[str, str] = {}
-    pixel = found.frame_pixel_size(shape)
-    sources = {"you say": said.pixel_size, "its sidecar says": pixel, "its header says": header_pixel}
-    if said.pixel_size > 0 or pixel > 0:
-        sources["its header says"] = header_pixel if header_pixel != _UNKNOWING else 0.0
+    pixel = found.frame_pixel_size(header.shape)
+    doubtful = header.pixel_size == _UNKNOWING
+    by_header = 0.0 if doubtful and (said.pixel_size > 0 or pixel > 0) else header.pixel_size
+    sources = {"you say": said.pixel_size, "its sidecar says": pixel, "its header says": by_header}
     pixel_size = _decide(path, "pixel size", "Å/px", sources, _PIXEL, notes)
     if pixel_size is None:
         raise InputError(
             f"The pixel size of {path} is not known: neither a sidecar nor its header tells it. Set pixel_size."
         )
-    if not (said.pixel_size > 0 or pixel > 0) and header_pixel == _UNKNOWING:
+    if doubtful and by_header:
         notes["pixel size 1"] = (
             f"The pixel size of {path} is 1 Å/px by its header, which many programs write where they do not know it: "
             "set pixel_size if it is another."
@@ -105,7 +120,11 @@ def settle(
     if voltage is None:
         voltage = USUAL_VOLTAGE
         notes["no voltage"] = f"Nobody tells the voltage of {path}: {voltage:g} kV is taken; set it if it is another."
-    sources = {"you say": said.dose_per_frame, "its sidecar says": found.frame_dose(frames)}
+    sources = {
+        "you say": said.dose_per_frame,
+        "its sidecar says": found.frame_dose(frames),
+        "its header says": header.total_dose / frames if frames else 0.0,
+    }
     dose = _decide(path, "exposure of a frame", "e/Å²", sources, _DOSE, notes)
     for number, sentence in enumerate(found.warnings):
         notes[f"sidecar {number}"] = sentence

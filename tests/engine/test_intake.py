@@ -91,6 +91,15 @@ def test_disagreements_are_noted_once_and_written_on_each_movie(folder, door):
     assert d.intake.notes() == []
 
 
+def test_a_gain_that_a_sidecar_names_is_asked_for(folder, door):
+    mdoc(write_movie(folder / "m.mrc"), GainReference="SuperRef.dm4", DefectFile="d.txt")
+    d = door(pixel_size=0.83)
+    look(d)
+    said = [text for _, text in d.intake.notes()]
+    assert any("names the gain SuperRef.dm4, and none is given" in text for text in said)
+    assert any("names the list of defects d.txt" in text for text in said)
+
+
 def test_a_sidecar_that_is_needed_is_waited_for_and_then_refused_for(folder, door):
     path = write_movie(folder / "a.mrc")
     d = door()

@@ -11,7 +11,7 @@ import pytest
 from cryowidgets.errors import InputError
 from cryowidgets.io import mrc, sidecar, tiff
 from cryowidgets.io.metadata import Metadata
-from cryowidgets.io.optics import OpticsGroups, frame_size, settle
+from cryowidgets.io.optics import Header, OpticsGroups, read_header, settle
 from cryowidgets.model import Optics
 
 NOTHING = Optics(pixel_size=0.0, voltage=0.0, dose_per_frame=0.0)
@@ -20,7 +20,7 @@ SHAPE = (4092, 5760)
 
 def decide(found=None, header=0.0, **said):
     values = {"pixel_size": 0.0, "voltage": 0.0, "dose_per_frame": 0.0, **said}
-    return settle("a.tif", Optics(**values), found or Metadata(), SHAPE, header, 40)
+    return settle("a.tif", Optics(**values), found or Metadata(), Header(SHAPE, header), 40)
 
 
 def test_the_user_then_the_sidecar_then_the_header():
@@ -54,12 +54,20 @@ def test_a_movie_without_any_pixel_size_is_refused():
         decide(Metadata(voltage=300))
 
 
-def test_the_size_of_frames_whatever_the_format(tmp_path):
+def test_headers_whatever_the_format(tmp_path):
     frames = np.ones((2, 6, 9), np.uint8)
     mrc.write(tmp_path / "a.mrc", frames, 1.5)
     tiff.write(tmp_path / "a.tif", frames)
-    assert frame_size(tmp_path / "a.mrc") == ((6, 9), pytest.approx(1.5))
-    assert frame_size(tmp_path / "a.tif") == ((6, 9), 0.0)
+    assert read_header(tmp_path / "a.mrc") == Header((6, 9), pytest.approx(1.5))
+    assert read_header(tmp_path / "a.tif") == Header((6, 9))
+
+
+def test_a_header_that_tells_the_dose_is_believed_last():
+    head = Header(SHAPE, 0.9, total_dose=44.0)
+    assert settle("a.eer", NOTHING, Metadata(), head, 1100).optics.dose_per_frame == pytest.approx(0.04)
+    told = settle("a.eer", NOTHING, Metadata(total_dose=55.0), head, 1100)
+    assert told.optics.dose_per_frame == pytest.approx(0.05)
+    assert any("its sidecar says 0.05 e/Å², and its header says 0.04" in note for note in told.notes.values())
 
 
 OPTICS = Optics(pixel_size=0.83, dose_per_frame=1.2)
@@ -119,7 +127,7 @@ def test_a_real_session_of_three_shots_on_twenty_one_holes(order):
     groups, members = OpticsGroups(), {}
     for i in np.random.default_rng(order).permutation(len(found)):
         name, told = found[i]
-        settled = settle(name, NOTHING, told, (4096, 4096), 0.0, 22)
+        settled = settle(name, NOTHING, told, Header((4096, 4096)), 22)
         assert settled.notes == {}
         placed = groups.place(settled.optics, settled.measured, told.beam_shift, told.shift_unit)
         members.setdefault(placed, []).append(name.split("_Data_")[1].rsplit("_", 3)[0])
