@@ -10,7 +10,7 @@ import pytest
 
 from cryowidgets.engine.engine import Engine
 from cryowidgets.engine.sources import Door
-from cryowidgets.io import gain, mrc, tiff
+from cryowidgets.io import eer, gain, mrc, tiff
 from cryowidgets.kernels import orientation
 from cryowidgets.project import Project
 from cryowidgets.protocols.import_movies import ImportMovies
@@ -169,6 +169,29 @@ def test_a_reference_that_divides_is_recognised(folder, door, tmp_path):
     doubted = door(pixel_size=1.0, voltage=300, gain=str(tmp_path / "flat.mrc"), gain_operation="multiply")
     look(doubted, until=1)
     assert "to divide frames by, not to multiply" in doubted.intake.notes()[0][1]
+
+
+@pytest.mark.parametrize("reference", ["flat.mrc", "camera.gain"])
+def test_eer_frames_are_divided_by_an_mrc_and_multiplied_by_a_gain_file(folder, tmp_path, reference):
+    rng = np.random.default_rng(3)
+    raw = [rng.random(SHAPE) < 0.05 * SENSITIVITY for _ in range(300)]
+    eer.write(folder / "m.eer", raw, pixel_size=0.75, dose=45.0)
+    if reference == "flat.mrc":
+        mrc.write(tmp_path / reference, 7 * SENSITIVITY[::-1])
+    else:
+        tiff.write(tmp_path / reference, [GAIN])  # its rows are not turned, and tiff.write turns them
+    settings = ImportMovies(pattern=str(folder / "*.eer"), poll=0.0, voltage=300, gain=str(tmp_path / reference))
+    d = Door(settings, tmp_path / "p")
+    try:
+        (arrival,), _ = look(d, until=1)
+    finally:
+        d.close()
+    np.testing.assert_allclose(mrc.read(tmp_path / "p" / arrival.movie.gain), GAIN, rtol=2e-3)
+    ((_, text),) = d.intake.notes()
+    assert "rotated by 0°, flipped up-down, as m.eer tells" in text, "and nothing of dividing"
+    optics = arrival.movie.optics
+    assert (arrival.movie.frames, optics.pixel_size) == (300, pytest.approx(0.75))
+    assert optics.dose_per_frame == pytest.approx(45 / 300), "of a raw frame"
 
 
 def test_a_gain_of_another_camera_is_used_as_told_and_doubted(folder, door, tmp_path):
