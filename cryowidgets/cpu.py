@@ -36,7 +36,8 @@ def compiled(function: Callable) -> Callable:
     """
     import numba
 
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "arcp", "nsz", "reassoc"}}
+    fast = {"contract", "arcp", "nsz", "reassoc"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fast}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in: then every process compiles

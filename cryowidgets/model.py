@@ -121,8 +121,15 @@ class Micrograph(Item):
         default="",
         file=True,
     )
+    even: str = column("aligned sum of the even frames", default="", file=True)
+    odd: str = column("aligned sum of the odd frames", default="", file=True)
     thumbnail: str = column("picture for people, JPEG", default="", file=True)
     metadata: str = column("RELION star file of this movie", default="", file=True)
+    local_motion: str = column(
+        "local motion, NPZ: centres (parts, 2) and tracks (parts, frames, 2) as y, x in px; empty where none",
+        default="",
+        file=True,
+    )
     pixel_size: float = column("pixel size", "Å/px")
     height: int = column("height", "px")
     width: int = column("width", "px")
@@ -131,9 +138,19 @@ class Micrograph(Item):
     motion_early: float = column("the part of it in the first 4 e/Å²", "Å", default=NAN)
     motion_late: float = column("the part of it after that", "Å", default=NAN)
     motion_worst: float = column("longest step between two frames", "Å", default=NAN)
+    motion_total_error: float = column("standard error of motion_total", "Å", default=NAN)
+    motion_early_error: float = column("standard error of motion_early", "Å", default=NAN)
+    motion_late_error: float = column("standard error of motion_late", "Å", default=NAN)
+    motion_worst_error: float = column("standard error of motion_worst", "Å", default=NAN)
+    motion_local: float = column(
+        "how far parts moved beside the whole frame, root mean square; 0 where nothing can be told", "Å", default=NAN
+    )
+    motion_residual: float = column("motion of parts that the local field leaves over", "Å", default=NAN)
     shift_error: float = column("standard error of a frame's shift along one axis", "px", default=NAN)
     counts: float = column("mean counts of a raw frame", "e/px", default=NAN)
+    measured_dose: float = column("electrons counted in a frame", "e/Å²", default=NAN)
     defects: int = column("defect pixels repaired", default=0)
+    note: str = column("what is odd about the motion or the file; empty where nothing is", default="")
     reason: str = column("why the motion could not be measured; empty where it was", default="")
     shifts: np.ndarray | None = column(
         "displacement of each frame's content relative to the first, (frames, 2) as y, x",

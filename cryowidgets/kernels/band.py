@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-from cryowidgets.cpu import threads
+from cryowidgets.cpu import bands, each, threads
 from cryowidgets.kernels.fourier import Rings
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
@@ -48,7 +48,8 @@ class Band:
         """The band down to `resolution` Å, or as far as `MOST` elements reach."""
         height, width = shape
         highest = min(pixel_size / resolution, HIGHEST, math.sqrt(MOST / (2 * height * width)))
-        block = max(int(0.3 / highest), 1)  # at 0.3 cycles per binned px, binning leaves 86 % of the signal
+        # 0.3 cycles per binned px leave 86 % of the signal, 0.42 leave 73 %, which large frames can spare
+        block = max(int((0.42 if height * width > 6e6 else 0.3) / highest), 1)
         return cls((height // block * block, width // block * block), highest, block)
 
     @property
@@ -103,15 +104,15 @@ class Band:
         small = Band(self.shape, min(highest, self.highest), self.bin)
         return small, np.r_[0 : small.m + 1, 2 * self.m + 1 - small.m : 2 * self.m + 1]
 
-    def transform(self, frame: Any) -> Any:
-        """The band of a real frame (y, x): complex64, (2m + 1, c + 1).
+    def transform(self, frame: Any, gain: Any = None) -> Any:
+        """The band of a real frame (y, x), times the `gain` if there is one: complex64, (2m + 1, c + 1).
 
         The mean of each row and column is subtracted, and with it the stripes of a detector. Edges are tapered, since
         what leaves the frame on one side does not come in on the other; they would spread the stripes over all
         frequencies. Rows and columns at the end that do not fill a block are left out.
         """
         xp = namespace(frame)
-        small = _binned(frame[: self.shape[0], : self.shape[1]], self.bin)
+        small = _binned(frame, gain, self.bin)
         mean = float(xp.sum(small, dtype=xp.float64)) / (small.shape[0] * small.shape[1])
         rows, columns = (to_device(t, frame) for t in self._taper)
         smooth = small - mean
@@ -147,7 +148,7 @@ class Spectra:
 
     Parameters
     ----------
-    bands : list of arrays
+    transforms : list of arrays
         As of `Band.transform`.
     band : Band
     fading : (n, rings)
@@ -164,25 +165,30 @@ class Spectra:
         As given, and squared.
     """
 
-    def __init__(self, bands: list[Any], band: Band, fading: np.ndarray, pixel_size: float) -> None:
-        self.band, self.n = band, len(bands)
-        self.averages = band.averages(bands[0])
+    def __init__(self, transforms: list[Any], band: Band, fading: np.ndarray, pixel_size: float) -> None:
+        self.band, self.n = band, len(transforms)
+        self.averages = band.averages(transforms[0])
         self.count = self.averages.weight_sum
-        xp = namespace(bands[0])
+        xp = namespace(transforms[0])
         power = None
-        for x in bands:
+        for x in transforms:
             own = xp.real(x) ** 2 + xp.imag(x) ** 2
             power = own if power is None else power + own
         mean = asnumpy(self.averages.mean(power)) / self.n
         scale = 1 / max(float((mean * self.count).sum() / max(self.count.sum(), 1)), 1e-30)
         self.power = np.maximum(mean * scale, 1e-9)
         self.fading, self.fading2 = fading, np.square(fading)
-        self.faded = [x * self.averages.spread(a * scale**0.5) for x, a in zip(bands, fading, strict=True)]
+        self.faded = [x * self.averages.spread(a * scale**0.5) for x, a in zip(transforms, fading, strict=True)]
+        if xp is np:
+            self._stack = np.stack(self.faded)
+            self.faded = list(self._stack)
         k = band.radius / pixel_size
         self.high_pass = 1 - np.exp(-np.square(k * HIGH_PASS))
 
     def aligned(self, shifts: np.ndarray) -> tuple[list[Any], Any]:
         """The frames with their shifts undone, and their sum."""
+        if namespace(self.faded[0]) is np:
+            return self._aligned(shifts)
         frames: list[Any] = []
         for x, shift in zip(self.faded, shifts, strict=True):
             y_phase, x_phase = self.band.phases(shift, x)
@@ -193,6 +199,44 @@ class Spectra:
         for v in frames[2:]:
             total += v
         return frames, total
+
+    def slopes(self, frames: list[Any], total: Any, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Derivative of the likelihood for each shift, (n, 2), and how far each frame matches the others, (n,).
+
+        `frames` and `total` are as of `aligned`, `weight` is that of each ring.
+        """
+        xp, band = namespace(total), self.band
+        w = self.averages.spread(weight) * to_device(band.weight, total)
+        if xp is np:
+            from cryowidgets.kernels.bandloops import slope
+
+            ky, kx = band.ky.ravel().astype(np.float32), band.kx.ravel().astype(np.float32)
+            found = np.array(each(lambda v: slope(v, total, w, ky, kx), frames))
+            return -2 * math.pi * found[:, :2], found[:, 2]
+        # sums over a band with 1, kx and ky as factors are products of small matrices
+        factors_x = to_device(np.concatenate([np.ones_like(band.kx), band.kx]).astype(np.float32), total)
+        factors_y = to_device(np.concatenate([np.ones_like(band.ky), band.ky], axis=1).astype(np.float32), total)
+        gradient, match = np.empty((self.n, 2)), np.empty(self.n)
+        for j, v in enumerate(frames):
+            c = xp.conj(total - v)
+            c *= v
+            c *= w
+            moments = asnumpy(factors_y.T @ (xp.imag(c) @ factors_x.T))
+            gradient[j] = -2 * math.pi * moments[1, 0], -2 * math.pi * moments[0, 1]
+            match[j] = float(xp.sum(xp.real(c)))
+        return gradient, match
+
+    def _aligned(self, shifts: np.ndarray) -> tuple[list[Any], Any]:
+        from cryowidgets.kernels.bandloops import align_rows
+
+        total = np.empty_like(self.faded[0])
+        moved = np.empty((self.n, *total.shape), np.complex64)
+        axes = self.band.ky.ravel(), self.band.kx.ravel()
+        phases = [np.exp(2j * math.pi * k * shifts[:, i, None]) for i, k in enumerate(axes)]
+        y, x = (p.astype(np.complex64) for p in phases)
+        stack = self._stack
+        each(lambda rows: align_rows(stack, y, x, moved, total, *rows), bands(len(total), 1))
+        return list(moved), total
 
     def signal_and_noise(self, total: Any) -> tuple[np.ndarray, np.ndarray]:
         """Power of the unfaded image and of the noise of one frame in each ring, from the sum of the aligned frames.
@@ -210,10 +254,20 @@ class Spectra:
         return signal, noise
 
 
-def _binned(image: Any, block: int) -> Any:
-    """Sums over blocks of pixels: along columns first, where whole rows are added."""
-    if block == 1:
-        return image
+def _binned(image: Any, gain: Any, block: int) -> Any:
+    """Sums over blocks of pixels, float32."""
+    xp = namespace(image)
+    if xp is np:
+        from cryowidgets.kernels.bandloops import bin_rows
+
+        out = np.empty((image.shape[0] // block, image.shape[1] // block), np.float32)
+        gain = np.ones((1, 1), np.float32) if gain is None else gain
+        image = np.ascontiguousarray(image)
+        each(lambda rows: bin_rows(image, gain, block, out, *rows), bands(len(out), 1))
+        return out
+    image = xp.astype(image, xp.float32)
+    image = image if gain is None else image * gain
+    image = image[: image.shape[0] // block * block, : image.shape[1] // block * block]
     rows = sum((image[i::block, :] for i in range(1, block)), start=image[::block, :])
     return sum((rows[:, i::block] for i in range(1, block)), start=rows[:, ::block])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cryowidgets.kernels import gain as counts
 from cryowidgets.kernels.xp import namespace
 
 FINEST = 1.8
@@ -24,9 +25,11 @@ class Pattern:
         self._sums: list[Any] = [None, None]
         self._counts = [0, 0]
 
-    def add(self, frame: Any) -> None:
+    def add(self, frame: Any, gain: Any = None) -> None:
+        """Look at a frame, to be multiplied with `gain` where that has not been done."""
         y, x = (max((n - self._side) // 2, 0) for n in frame.shape)
-        part = frame[y : frame.shape[0] - y, x : frame.shape[1] - x]
+        centre = slice(y, frame.shape[0] - y), slice(x, frame.shape[1] - x)
+        part = counts.apply(frame[centre], None if gain is None else gain[centre])
         which = sum(self._counts) % 2
         if self._sums[which] is None:
             self._sums[which] = namespace(part).asarray(part, copy=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cryowidgets.cpu import bands, each
 from cryowidgets.kernels.xp import asnumpy, namespace, put, to_device
 
 SIGMAS = 5.0
@@ -69,6 +70,20 @@ def apply(frame: Any, gain: Any = None) -> Any:
     return xp.astype(frame, xp.float32) * gain
 
 
+def add(frames: Any, total: Any) -> Any:
+    """The raw frames (n, y, x) added to `total` (y, x), in place where it is of numpy; go on with the result.
+
+    Sums of integers are exact where `total` holds integers of 32 bits.
+    """
+    xp = namespace(frames)
+    if xp is np:
+        from cryowidgets.kernels.gainloops import add_rows
+
+        each(lambda rows: add_rows(frames, total, *rows), bands(len(total)))
+        return total
+    return total + xp.astype(xp.sum(frames, axis=0), total.dtype)
+
+
 def find_defects(total: Any, gain: Any = None) -> Defects:
     """Find defects from the sum of all frames of a movie.
 
@@ -88,7 +103,7 @@ def find_defects(total: Any, gain: Any = None) -> Defects:
     shape = (int(total.shape[0]), int(total.shape[1]))
     raw = xp.astype(total, xp.float32)
     bad = ~xp.isfinite(raw)
-    told = xp.zeros(shape, dtype=xp.bool)
+    told = xp.zeros_like(raw, dtype=xp.bool)
     if gain is not None:
         told = ~(xp.isfinite(gain) & (gain > 0))
         bad = bad | told
@@ -105,6 +120,9 @@ def find_defects(total: Any, gain: Any = None) -> Defects:
 
 class Repair:
     """Replace defects by random draws from the good pixels nearby; prepared once for all frames of a movie.
+
+    Raw frames are repaired as well as corrected ones, if the gain is `repaired` too: pixels differ in it by a few
+    percent, and counts of single electrons by much more.
 
     Parameters
     ----------
@@ -136,6 +154,18 @@ class Repair:
         for index, values in drawn:
             flat = put(flat, index, values)
         return xp.reshape(flat, frame.shape)
+
+
+    def repaired(self, gain: Any) -> Any:
+        """The gain (y, x) with the mean of the good pixels nearby at each defect."""
+        xp = namespace(gain)
+        flat = xp.asarray(xp.reshape(gain, (-1,)), copy=True)
+        for index, table, count in self._tables:
+            near = asnumpy(xp.take(flat, to_device(table.ravel(), flat))).reshape(table.shape)
+            used = np.arange(table.shape[1]) < count[:, None]
+            mean = np.where(used, near, 0).sum(axis=1) / count
+            flat = put(flat, index, to_device(mean.astype(np.float32), flat))
+        return xp.reshape(flat, gain.shape)
 
 
 def _tables(defects: Defects, reaches: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

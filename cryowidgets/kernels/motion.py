@@ -20,10 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from cryowidgets.kernels import dose, fixedpattern, trajectory
+from cryowidgets.kernels import dose, fixedpattern, motionvariants, trajectory
 from cryowidgets.kernels.band import Band, Spectra
 from cryowidgets.kernels.motionsearch import CLEAR, search
-from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
 LEAST = 7.0
 """Standard deviations by which frames must agree with each other to be believed.
@@ -44,8 +43,11 @@ class Motion:
         The likeliest trajectory; zeros where it could not be measured.
     raw : (n, 2), y, x
         As measured frame by frame, before smoothing.
-    error : (n, 2)
-        Standard errors of `shifts`, relative to the mean of the trajectory; NaN where it could not be measured.
+    covariance : (n, n)
+        Of the errors of `shifts` along one axis, relative to the mean of the trajectory, px²; NaN where it could not
+        be measured.
+    raw_error : (n,)
+        Standard error of `raw` along one axis, px.
     agreement : float
         Standard deviations by which a frame agrees with the others (median), to be compared with `LEAST`.
     why : str
@@ -54,9 +56,15 @@ class Motion:
 
     shifts: np.ndarray
     raw: np.ndarray
-    error: np.ndarray
+    covariance: np.ndarray
+    raw_error: np.ndarray
     agreement: float
     why: str = ""
+
+    @property
+    def error(self) -> np.ndarray:
+        """Standard error of `shifts` along one axis, relative to the mean of the trajectory: (n,) px."""
+        return np.asarray(np.sqrt(np.maximum(np.diag(self.covariance), 0)))
 
     @property
     def ok(self) -> bool:
@@ -71,13 +79,15 @@ def align(
     voltage: float = 300.0,
     resolution: float = 5.0,
     max_shift: float = 100.0,
+    gain: Any = None,
+    method: str = "likelihood",
 ) -> Motion:
     """Measure the motion of a movie.
 
     Parameters
     ----------
     frames : iterable of arrays (y, x)
-        Gain-corrected, their defects replaced. Each is asked for once; what is kept of it are its low frequencies.
+        Their defects replaced. Each is asked for once; what is kept of it are its low frequencies.
     pixel_size : float
         Å/px.
     dose_per_frame, pre_exposure : float
@@ -88,8 +98,12 @@ def align(
         Å up to which frames are compared.
     max_shift : float
         Å that a frame may be away from the mean of the others.
+    gain : array (y, x), float32, optional
+        What multiplies the frames, if that has not been done yet.
+    method : {"likelihood", "relion", "pairs"}
+        The last two are those of other programs, for comparison: see `motionvariants`.
     """
-    bands, band, repeats = _collect(frames, pixel_size, resolution)
+    bands, band, repeats = _collect(frames, gain, pixel_size, resolution)
     n = len(bands)
     if n < 2:
         return _unknown(n, "A single frame shows no motion." if n else "There are no frames.", math.nan)
@@ -103,14 +117,21 @@ def align(
     start, agreement = search(spectra, pixel_size, max_shift)
     if agreement < CLEAR:
         return _unknown(n, _disagree(agreement, CLEAR), agreement)
-    raw, shifts, error, agreement = _refine(spectra, start, dose_per_frame, pre_exposure)
+    if method != "likelihood":
+        shifts = motionvariants.METHODS[method](spectra, pixel_size, max_shift)
+        _, variance, agreement = _newton(spectra, shifts)
+        if agreement < LEAST:
+            return _unknown(n, _disagree(agreement, LEAST), agreement)
+        return Motion(shifts - shifts[0], shifts - shifts[0], np.diag(variance), np.sqrt(variance), agreement)
+    raw, variance, shifts, covariance, agreement = _refine(spectra, start, dose_per_frame, pre_exposure)
     if agreement < LEAST:
         return _unknown(n, _disagree(agreement, LEAST), agreement)
-    return Motion(shifts - shifts[0], raw - raw[0], np.stack([error, error], axis=1), agreement)
+    return Motion(shifts - shifts[0], raw - raw[0], covariance, np.sqrt(variance), agreement)
 
 
 def _unknown(n: int, why: str, agreement: float) -> Motion:
-    return Motion(np.zeros((n, 2)), np.zeros((n, 2)), np.full((n, 2), math.nan), agreement, why)
+    nothing = np.full(n, math.nan)
+    return Motion(np.zeros((n, 2)), np.zeros((n, 2)), np.full((n, n), math.nan), nothing, agreement, why)
 
 
 def _disagree(agreement: float, needed: float) -> str:
@@ -120,33 +141,35 @@ def _disagree(agreement: float, needed: float) -> str:
     )
 
 
-def _collect(frames: Iterable[Any], pixel_size: float, resolution: float) -> tuple[list[Any], Band, float]:
+def _collect(
+    frames: Iterable[Any], gain: Any, pixel_size: float, resolution: float
+) -> tuple[list[Any], Band, float]:
     """The bands of all frames, and how much of their mean to take away for what repeats in all of them."""
     bands: list[Any] = []
     band, repeating = Band((1, 1), 0.0), fixedpattern.Pattern()
     for frame in frames:
         if not bands:
             band = Band.up_to(resolution, (int(frame.shape[0]), int(frame.shape[1])), pixel_size)
-        bands.append(band.transform(frame))
-        repeating.add(frame)
+        bands.append(band.transform(frame, gain))
+        repeating.add(frame, gain)
     return bands, band, repeating.share() if pixel_size < fixedpattern.FINEST else 0.0
 
 
 def _refine(
     spectra: Spectra, shifts: np.ndarray, dose_per_frame: float, pre_exposure: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Maximise the likelihood: measured shifts, smoothed shifts, their standard error along an axis, and agreement."""
-    raw, error, agreement = shifts, np.zeros(spectra.n), 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Maximise the likelihood: measured shifts and their variance, smoothed shifts and their covariance, agreement."""
+    raw, variance, covariance, agreement = shifts, np.zeros(spectra.n), np.zeros((spectra.n, spectra.n)), 0.0
     for _ in range(10):
         step, variance, agreement = _newton(spectra, shifts)
         raw = shifts + np.clip(step, -1.0, 1.0)
         raw = raw - raw.mean(axis=0)
-        new, error = trajectory.smooth(raw, variance, dose_per_frame, pre_exposure)
+        new, covariance = trajectory.smooth(raw, variance, dose_per_frame, pre_exposure)
         moved = np.abs(new - shifts).max()
         shifts = new
         if moved < _CONVERGED:
             break
-    return raw, shifts, error, agreement
+    return raw, variance, shifts, covariance, agreement
 
 
 def _newton(spectra: Spectra, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -162,7 +185,7 @@ def _newton(spectra: Spectra, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarra
     together = own.sum(axis=0)
     others = together - own
     weight = spectra.high_pass * signal / (noise * (noise + together * signal))
-    gradient, match = _slopes(spectra, frames, total, weight)
+    gradient, match = spectra.slopes(frames, total, weight)
 
     # Sums over the rings, which the host knows: expected curvature, and the chance part of gradient and match.
     k2 = np.square(spectra.band.radius)
@@ -171,26 +194,6 @@ def _newton(spectra: Spectra, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarra
     variance = 2 * math.pi**2 * (k2 * chance).sum(axis=1)
     curvature, noise_of_match = np.maximum(curvature, _TINY), np.maximum(chance.sum(axis=1), _TINY)
     return gradient / curvature[:, None], variance / curvature**2, float(np.median(match / np.sqrt(noise_of_match)))
-
-
-def _slopes(
-    spectra: Spectra, frames: list[Any], total: Any, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Derivative of the likelihood for each shift, (n, 2), and how far each frame matches the others, (n,)."""
-    xp, band = namespace(total), spectra.band
-    w = spectra.averages.spread(weight) * to_device(band.weight, total)
-    # sums over a band with 1, kx and ky as factors are products of small matrices
-    factors_x = to_device(np.concatenate([np.ones_like(band.kx), band.kx]).astype(np.float32), total)
-    factors_y = to_device(np.concatenate([np.ones_like(band.ky), band.ky], axis=1).astype(np.float32), total)
-    gradient, match = np.empty((spectra.n, 2)), np.empty(spectra.n)
-    for j, v in enumerate(frames):
-        c = xp.conj(total - v)
-        c *= v
-        c *= w
-        moments = asnumpy(factors_y.T @ (xp.imag(c) @ factors_x.T))
-        gradient[j] = -2 * math.pi * moments[1, 0], -2 * math.pi * moments[0, 1]
-        match[j] = float(xp.sum(xp.real(c)))
-    return gradient, match
 
 
 _TINY = 1e-30

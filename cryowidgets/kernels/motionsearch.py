@@ -57,7 +57,7 @@ def _correlate(spectra: Spectra, pixel_size: float, max_shift: float, width: int
     weight = to_device(weight.astype(np.float32), like)
     grid = fourier.fast_length(2 * small.m + 2), fourier.fast_length(2 * small.c + 2)
     unit = np.array(small.shape) / grid  # px of the movie
-    peaks = _Peaks(grid, unit, max_shift / pixel_size, like)
+    peaks = Peaks(grid, unit, max_shift / pixel_size, like)
     shifts, height, half = np.zeros((spectra.n, 2)), np.zeros(spectra.n), width // 2
     for _ in range(10):
         aligned = []
@@ -82,7 +82,7 @@ def _correlate(spectra: Spectra, pixel_size: float, max_shift: float, width: int
     return shifts, height
 
 
-class _Peaks:
+class Peaks:
     """Finds the highest point of a correlation map within a radius."""
 
     def __init__(self, grid: tuple[int, int], unit: np.ndarray, radius: float, like: Any) -> None:

@@ -44,16 +44,16 @@ def smooth(
     -------
     shifts : (n, 2)
         With a mean of zero. Fewer than five frames are left as measured.
-    error : (n,)
-        Standard error along one axis relative to the mean of the trajectory, px.
+    covariance : (n, n)
+        Of the errors along one axis, relative to the mean of the trajectory, px².
     """
     n = len(shifts)
     centred = np.eye(n) - 1 / n
     if n < _FEWEST:
-        return centred @ shifts, np.sqrt(np.diag(centred @ np.diag(variance) @ centred))
+        return centred @ shifts, centred @ np.diag(variance) @ centred
     t = np.arange(n, dtype=float)
     walk = np.minimum.outer(t, t)
-    bend = _bend(t, dose_per_frame, pre_exposure)
+    bend = turning(t, dose_per_frame, pre_exposure)
     line = 1e4 * (1 + np.outer(t - t.mean(), t - t.mean()) / n**2)  # as good as unknown
     noise = np.diag(variance)
 
@@ -69,10 +69,10 @@ def smooth(
                 best, likeliest = prior, log
     gain = np.linalg.solve(best + noise, best).T
     covariance = centred @ (best - gain @ best) @ centred
-    return centred @ gain @ shifts, np.sqrt(np.maximum(np.diag(covariance), 0))
+    return centred @ gain @ shifts, covariance
 
 
-def _bend(t: np.ndarray, dose_per_frame: float, pre_exposure: float) -> np.ndarray:
+def turning(t: np.ndarray, dose_per_frame: float, pre_exposure: float = 0.0) -> np.ndarray:
     """Covariance of an integrated random walk: each frame may change the speed of all that follow."""
     exposure = pre_exposure + dose_per_frame * t
     change = np.exp(-exposure / _SETTLES) + _CREEPS if dose_per_frame else np.ones(len(t))

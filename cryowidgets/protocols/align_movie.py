@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from traitlets import Bool, Enum, Float, Int
@@ -12,24 +13,27 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc, star
 from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import Frames, open_movie
-from cryowidgets.kernels import dose, gain, motion, quality
+from cryowidgets.kernels import gain, localmotion, motion, quality, warp
+from cryowidgets.kernels.sums import add_up
 from cryowidgets.model import NAN, Micrograph, Movie, Optics
+from cryowidgets.protocols import relion
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
-
-NOT_OBSERVED = -9999.0
-"""What RELION writes for the shift of a frame that was left out."""
+from cryowidgets.protocols.raw import Raw
 
 _LARGEST_HALF = 6.5e4  # float16 ends at 65504
+_FEWEST = 4  # frames that show local motion
+_FRACTIONS = 40  # of an EER movie whose exposure is not known
 
 
 class AlignMovie(Protocol):
-    """Undo the motion of the whole frame and add up the frames, with and without exposure weighting.
+    """Undo the motion of a movie's content and add up the frames, with and without exposure weighting.
 
-    Counts are multiplied with the gain reference, defect pixels are replaced, and the motion is measured by comparing
-    each frame with the sum of the others. Two micrographs are written: NAME.mrc, the plain sum, from which the CTF is
-    measured, and NAME_DW.mrc, the exposure-weighted one, where the dose is known. A movie whose frames do not agree,
-    such as one of an empty field, is added up as it is, and its motion is left unknown.
+    Counts are multiplied with the gain reference, defect pixels are replaced, and the motion of the whole frame is
+    measured by comparing each frame with the sum of the others; then that of its parts, by one smooth field which is
+    used only where it makes parts that had no say in it likelier. Two micrographs are written: NAME.mrc, the plain sum,
+    from which the CTF is measured, and NAME_DW.mrc, the exposure-weighted one, where the dose is known. A movie whose
+    frames do not agree, such as one of an empty field, is added up as it is, and its motion is left unknown.
     """
 
     takes = Movie
@@ -38,6 +42,32 @@ class AlignMovie(Protocol):
     first_frame = Int(1, min=1, help="First frame used, counted from 1").tag(group="Frames")
     last_frame = Int(0, min=0, help="Last frame used; 0 for the last of the movie").tag(group="Frames")
     repair_defects = Bool(True, help="Find hot and dead pixels, columns and rows, and replace them").tag(group="Frames")
+    memory = Float(2.0, min=0, help="Keep a movie in memory up to this size; a larger one is read several times").tag(
+        unit="GB", group="Frames", advanced=True
+    )
+    eer_dose = Float(
+        1.0, min=0, help="EER: exposure of the fractions that raw frames are added up to, where eer_group is 0"
+    ).tag(unit="e/Å²", group="Frames", advanced=True)
+    eer_group = Int(0, min=0, help="EER: raw frames in a fraction; 0 goes by eer_dose").tag(
+        group="Frames", advanced=True
+    )
+    eer_upsampling = Enum([1, 2], 1, help="EER: 2 renders at twice the camera's resolution").tag(
+        group="Frames", advanced=True
+    )
+    method = Enum(
+        ["likelihood", "relion", "pairs"],
+        "likelihood",
+        help="How the whole frame is aligned: by maximum likelihood; or, for comparison, as RELION does, or by all "
+        "pairs of frames",
+    ).tag(group="Motion", advanced=True)
+    local = Enum(
+        ["field", "none"],
+        "field",
+        help="Local motion: one smooth field for all parts, or none",
+    ).tag(group="Motion")
+    patches = Int(
+        0, min=0, max=24, help="Parts along the longer side that local motion is measured from; 0: one for each 450 Å"
+    ).tag(group="Motion", advanced=True, when=lambda protocol: protocol.local == "field")
     resolution = Float(5.0, min=2, max=50, help="Finest detail that frames are compared by").tag(
         unit="Å", group="Motion", advanced=True
     )
@@ -47,6 +77,9 @@ class AlignMovie(Protocol):
     dose_weighting = Bool(True, help="Write an exposure-weighted sum as well, where the dose is known").tag(
         group="Micrographs"
     )
+    halves = Bool(False, help="Write the sums of even and of odd frames as well, for denoising").tag(
+        group="Micrographs", advanced=True
+    )
     binning = Float(1.0, min=1, max=16, help="Make micrographs smaller by this factor; 2 for super-resolution").tag(
         group="Micrographs"
     )
@@ -55,9 +88,6 @@ class AlignMovie(Protocol):
         "float32",
         help="Numbers in the micrographs: float16 halves the files; RELION 4 and CryoSPARC 4 read it, CTFFIND does not",
     ).tag(group="Micrographs", advanced=True)
-    memory = Float(2.0, min=0, help="Keep a movie in memory up to this size; a larger one is read three times").tag(
-        unit="GB", group="Frames", advanced=True
-    )
 
     def check(self) -> None:
         if 0 < self.last_frame < self.first_frame:
@@ -70,47 +100,64 @@ class AlignMovie(Protocol):
         optics = movie.optics
         if optics is None:
             raise InputError(f"{movie.path} comes without optics: its pixel size is needed to align it.")
-        with open_movie(movie.path) as file:
+        with self._open(movie, optics) as file:
+            optics = _of_frames(file, optics)
             numbers = self._numbers(movie, len(file))
-            reference = read_gain(movie.gain, file.shape[1:]) if movie.gain else None
-            frames = _Corrected(file, numbers, reference, self.memory * 1e9, seed=zlib.crc32(movie.name.encode()))
-            defects = frames.find_defects() if self.repair_defects else None
+            # a copy, since compiled loops are made anew for arrays that cannot be written to
+            reference = np.array(read_gain(movie.gain, file.shape[1:])) if movie.gain else None
+            frames = Raw(file, numbers, self.memory * 1e9, seed=zlib.crc32(movie.name.encode()))
+            defects = None
+            if self.repair_defects:
+                defects = gain.find_defects(frames.total, reference)
+                repair = frames.repair(defects)
+                reference = None if reference is None else repair.repaired(reference)
             before = optics.pre_exposure + optics.dose_per_frame * numbers[0]
-            found = motion.align(
-                frames,
-                optics.pixel_size,
-                optics.dose_per_frame,
-                before,
-                optics.voltage,
-                self.resolution,
-                self.max_shift,
-            )
+            known = optics.pixel_size, optics.dose_per_frame, before, optics.voltage, self.resolution
+            whole = motion.align(frames, *known, self.max_shift, reference, self.method)
+            local = self._local(frames, reference, whole, *known) if whole.ok else None
             shape = _binned(file.shape[1:], self.binning)
             weighted = self.dose_weighting and optics.dose_per_frame > 0
             ends = before + optics.dose_per_frame * np.arange(1, len(frames) + 1)
-            sums = dose.align_and_sum(
-                reversed(frames),
-                found.shifts[::-1],
+            sums = add_up(
+                frames.blocks(),
+                reference,
+                warp.uniform(whole.shifts, frames.shape) if local is None else local.tiles(),
+                frames.shape,
                 optics.pixel_size,
-                ends[::-1] if weighted else None,
+                ends if weighted else None,
                 optics.voltage,
                 shape,
+                self.halves,
             )
             pixel_size = optics.pixel_size * file.shape[2] / shape[1]
             self._write(out.file(".mrc"), sums.plain, pixel_size)
             if weighted:
                 self._write(out.file("_DW.mrc"), sums.weighted, pixel_size)
+            if self.halves:
+                self._write(out.file("_EVN.mrc"), sums.even, pixel_size)
+                self._write(out.file("_ODD.mrc"), sums.odd, pixel_size)
             jpeg.write(out.file("_thumbnail.jpg"), sums.plain)
-            blocks = _relion(movie, optics, file, numbers, found.shifts, self.binning, defects)
+            shifts = whole.shifts if local is None else local.shifts
+            covariance = whole.covariance if local is None or not local.ok else local.covariance
+            field = local.field if local is not None else None
+            blocks = relion.metadata(
+                movie, optics, file.shape, numbers, shifts, field, self.binning, defects, self._eer(file)
+            )
             star.write(out.file(".star"), blocks)
+            if field is not None:
+                np.savez(out.file("_motion.npz"), centres=local.grid.centres, tracks=local.tracks())
         path = quality.UNKNOWN
-        if found.ok:
-            path = quality.path(found.shifts, optics.pixel_size, optics.dose_per_frame, before)
+        if whole.ok:
+            path = quality.path(shifts, optics.pixel_size, optics.dose_per_frame, before, covariance)
+        counts = frames.counts()
         return Micrograph(
             path=out.name(".mrc"),
             dose_weighted=out.name("_DW.mrc") if weighted else "",
+            even=out.name("_EVN.mrc") if self.halves else "",
+            odd=out.name("_ODD.mrc") if self.halves else "",
             thumbnail=out.name("_thumbnail.jpg"),
             metadata=out.name(".star"),
+            local_motion=out.name("_motion.npz") if field is not None else "",
             pixel_size=pixel_size,
             height=shape[0],
             width=shape[1],
@@ -119,12 +166,54 @@ class AlignMovie(Protocol):
             motion_early=path.early,
             motion_late=path.late,
             motion_worst=path.worst,
-            shift_error=float(np.sqrt(np.mean(np.square(found.error)))) if found.ok else NAN,
-            counts=frames.counts(),
+            motion_total_error=path.total_error,
+            motion_early_error=path.early_error,
+            motion_late_error=path.late_error,
+            motion_worst_error=path.worst_error,
+            motion_local=0.0 if field is None else field.rms() * optics.pixel_size,
+            motion_residual=local.residual * optics.pixel_size if local is not None else NAN,
+            shift_error=float(np.sqrt(np.mean(np.diag(covariance)))) if whole.ok else NAN,
+            counts=counts,
+            measured_dose=counts / optics.pixel_size**2,
             defects=len(defects) if defects is not None else 0,
-            shifts=found.shifts if found.ok else None,
-            reason=found.why,
+            shifts=shifts if whole.ok else None,
+            reason=whole.why,
+            note=self._note(whole, local, optics, file),
         )
+
+    def _open(self, movie: Movie, optics: Optics) -> Frames:
+        """The movie; raw frames of EER grouped, their exposure being that of the optics."""
+        if not movie.path.lower().endswith(".eer"):
+            return open_movie(movie.path)
+        group = self.eer_group or None
+        if group is None and optics.dose_per_frame > 0:
+            group = max(round(self.eer_dose / optics.dose_per_frame), 1)
+        if group is None:
+            return open_movie(movie.path, fractions=_FRACTIONS, upsampling=self.eer_upsampling)
+        return open_movie(movie.path, group=group, upsampling=self.eer_upsampling)
+
+    def _local(self, frames: Raw, reference: np.ndarray | None, whole: motion.Motion, *known: float):
+        if self.local == "none" or len(frames) < _FEWEST:
+            return None
+        number = None
+        if self.patches:
+            longer = max(frames.shape)
+            number = tuple(max(round(self.patches * n / longer), 2) for n in frames.shape)
+        return localmotion.measure(frames.blocks(), reference, frames.shape, whole.shifts, *known, number)
+
+    def _note(self, whole: motion.Motion, local, optics: Optics, file: Frames) -> str:
+        found = []
+        if whole.ok:
+            found.append(
+                quality.oddities(whole.shifts, whole.raw, whole.raw_error, whole.covariance, optics.pixel_size)
+            )
+        if getattr(file, "skipped", 0):
+            found.append(f"{file.skipped} of {file.raw_frames} raw frames were damaged and left out.")
+        return " ".join(filter(None, found))
+
+    def _eer(self, file: Frames) -> tuple[int, int]:
+        """Upsampling and raw frames in a fraction, as RELION records them."""
+        return (self.eer_upsampling, file.group) if hasattr(file, "raw_frames") else (1, 1)
 
     def _numbers(self, movie: Movie, present: int) -> range:
         """The frames to use, counted from 0."""
@@ -141,62 +230,6 @@ class AlignMovie(Protocol):
         mrc.write(path, image.astype(np.float16) if half else image, pixel_size)
 
 
-class _Corrected(Sequence):
-    """Frames of an open movie times the gain, with their defects replaced the same way each time they are asked for.
-
-    Raw frames are kept, as long as they fit into `memory` bytes.
-    """
-
-    def __init__(
-        self, file: Frames, numbers: range, reference: np.ndarray | None, memory: float, seed: int
-    ) -> None:
-        self._file, self._numbers, self._reference, self._seed = file, numbers, reference, seed
-        whole = len(numbers) * file.shape[1] * file.shape[2] * np.dtype(file.dtype).itemsize
-        self._kept: dict[int, np.ndarray] | None = {} if whole <= memory else None
-        self._repair: gain.Repair | None = None
-        self._total: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def __getitem__(self, i: int) -> np.ndarray:
-        number = self._numbers[i]
-        frame = gain.apply(self._raw(number), self._reference)
-        if self._repair is not None:
-            frame = self._repair(frame, np.random.default_rng([self._seed, number]))
-        return frame
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[i] for i in range(len(self)))
-
-    def find_defects(self) -> gain.Defects:
-        """Find defects in the sum of the raw frames, to be replaced from now on."""
-        defects = gain.find_defects(self.total(), self._reference)
-        self._repair = gain.Repair(defects, self.total())
-        return defects
-
-    def counts(self) -> float:
-        """Mean of a raw frame."""
-        total = self.total()
-        return float(total.mean(dtype=np.float64, where=np.isfinite(total))) / len(self)
-
-    def total(self) -> np.ndarray:
-        """Sum of the raw frames: (y, x)."""
-        if self._total is None:
-            kind = {"u": np.uint32, "i": np.int32}.get(np.dtype(self._file.dtype).kind, np.float32)
-            self._total = np.zeros(self._file.shape[1:], kind)
-            for number in self._numbers:
-                self._total += self._raw(number)
-        return self._total
-
-    def _raw(self, number: int) -> np.ndarray:
-        if self._kept is None:
-            return self._file[number]
-        if number not in self._kept:
-            self._kept[number] = self._file[number]
-        return self._kept[number]
-
-
 def _binned(shape: Sequence[int], binning: float) -> tuple[int, int]:
     """Size of the micrograph, even where it is binned, as transforms like it and RELION demands."""
     if binning == 1:
@@ -204,48 +237,12 @@ def _binned(shape: Sequence[int], binning: float) -> tuple[int, int]:
     return 2 * max(int(shape[0] / binning / 2), 1), 2 * max(int(shape[1] / binning / 2), 1)
 
 
-def _relion(
-    movie: Movie,
-    optics: Optics,
-    file: Frames,
-    numbers: range,
-    shifts: np.ndarray,
-    binning: float,
-    defects: gain.Defects | None,
-) -> dict[str, dict]:
-    """The movie's own star file as RELION's motion correction writes it, which Bayesian polishing reads.
-
-    RELION's shift is the correction, px of the movie: by how much to move the content of a frame so that it lies on
-    that of the first. Content that drifts by +3 px has a shift of -3. Its rows are those of MRC, as ours are.
-    """
-    frames, height, width = file.shape
-    correction = np.full((frames, 2), NOT_OBSERVED)
-    correction[numbers.start : numbers.stop] = 0.0 - shifts
-    general = {
-        "rlnImageSizeX": width,
-        "rlnImageSizeY": height,
-        "rlnImageSizeZ": frames,
-        "rlnMicrographMovieName": movie.path,
-        **({"rlnMicrographGainName": movie.gain} if movie.gain else {}),
-        "rlnMicrographBinning": float(binning),
-        "rlnMicrographOriginalPixelSize": float(optics.pixel_size),
-        "rlnMicrographDoseRate": float(optics.dose_per_frame),
-        "rlnMicrographPreExposure": float(optics.pre_exposure),
-        "rlnVoltage": float(optics.voltage),
-        "rlnMicrographStartFrame": numbers.start + 1,
-        "rlnEERUpsampling": 1,
-        "rlnEERGrouping": 1,
-        "rlnMotionModelVersion": 0,
-    }
-    blocks: dict[str, dict] = {
-        "general": general,
-        "global_shift": {
-            "rlnMicrographFrameNumber": list(range(1, frames + 1)),
-            "rlnMicrographShiftX": correction[:, 1].tolist(),
-            "rlnMicrographShiftY": correction[:, 0].tolist(),
-        },
-    }
-    if defects is not None and len(defects.found):  # those of the gain RELION sees itself
-        y, x = np.divmod(defects.found, width)
-        blocks["hot_pixels"] = {"rlnCoordinateX": x.astype(float).tolist(), "rlnCoordinateY": y.astype(float).tolist()}
-    return blocks
+def _of_frames(file: Frames, optics: Optics) -> Optics:
+    """The optics of the frames that are added up; those given are of the raw frames and pixels of an EER movie."""
+    if not hasattr(file, "raw_frames"):
+        return optics
+    return dataclasses.replace(
+        optics,
+        pixel_size=optics.pixel_size / file.upsampling,
+        dose_per_frame=optics.dose_per_frame * file.group,
+    )

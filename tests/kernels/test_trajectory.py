@@ -37,8 +37,8 @@ def test_error_bars_are_honest():
     pulls = []
     for seed in range(40):
         rng, truth = np.random.default_rng(1000 + seed), settling(seed)
-        got, error = trajectory.smooth(truth + 0.1 * rng.standard_normal(truth.shape), np.full(30, 0.01), 1.5)
-        pulls.append(np.square((got - truth) / error[:, None]).mean())
+        got, covariance = trajectory.smooth(truth + 0.1 * rng.standard_normal(truth.shape), np.full(30, 0.01), 1.5)
+        pulls.append(np.square((got - truth) / np.sqrt(np.diag(covariance))[:, None]).mean())
     assert 0.6 < np.sqrt(np.mean(pulls)) < 1.5
 
 
@@ -57,13 +57,13 @@ def test_a_frame_that_tells_nothing_follows_its_neighbours():
     measured, variance = truth.copy(), np.full(30, 1e-4)
     measured[15] += 40
     variance[15] = 1e4
-    got, error = trajectory.smooth(measured, variance, 1.5)
+    got, covariance = trajectory.smooth(measured, variance, 1.5)
     assert np.abs(got[15] - truth[15]).max() < 0.3
-    assert error[15] > 2 * error[14]
+    assert covariance[15, 15] > 4 * covariance[14, 14]
 
 
 def test_few_frames_are_left_as_measured():
     measured = np.array([[0.0, 1.0], [5.0, -3.0], [2.0, 2.0]])
-    got, error = trajectory.smooth(measured, np.full(3, 0.09))
+    got, covariance = trajectory.smooth(measured, np.full(3, 0.09))
     np.testing.assert_allclose(got, measured - measured.mean(axis=0))
-    np.testing.assert_allclose(error, 0.3 * np.sqrt(2 / 3))
+    np.testing.assert_allclose(np.diag(covariance), 0.09 * 2 / 3)

@@ -15,8 +15,9 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import mrc, star
 from cryowidgets.kernels import fourier, gain
 from cryowidgets.model import Micrograph, Movie
-from cryowidgets.protocols.align_movie import NOT_OBSERVED, AlignMovie
+from cryowidgets.protocols.align_movie import AlignMovie
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.relion import NOT_OBSERVED
 from cryowidgets.sim.movie import Recipe, simulate
 
 RECIPE = Recipe(shape=(480, 512), frames=10, dose_per_frame=2.0, drift=7.0)
