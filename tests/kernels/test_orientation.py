@@ -139,11 +139,23 @@ def test_a_gain_out_of_place_is_said_to_be():
     assert "moved by -1 px in y and 2 px in x" in found.why
 
 
-def test_any_library_gives_the_same_figures():
+def strict(image):
+    return array_api_strict.asarray(image, device=array_api_strict.Device("device1"))
+
+
+def on_a_gpu(image):
+    cupy = pytest.importorskip("cupy", exc_type=ImportError)
+    if not cupy.cuda.is_available():
+        pytest.skip("no GPU")
+    return cupy.asarray(image)
+
+
+@pytest.mark.parametrize("library", [strict, pytest.param(on_a_gpu, marks=pytest.mark.gpu)])
+def test_any_library_gives_the_same_figures(library):
     sensitivity = spread((256, 320), 3, 8)
     total, gain = counts(sensitivity, 40, 3), filed(1 / sensitivity, 90, "up-down")
     here = orientation.find(total, gain)
-    there = orientation.find(array_api_strict.asarray(total), array_api_strict.asarray(gain))
+    there = orientation.find(library(total), library(gain))
     assert here.decided and (here.possible, here.why) == (there.possible, there.why)
     assert there.correlation == pytest.approx(here.correlation, rel=1e-4)
     assert there.sigmas == pytest.approx(here.sigmas, rel=1e-3)
