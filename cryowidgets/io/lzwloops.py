@@ -72,8 +72,8 @@ def decode(raw: Any, length: int, out: Any, room: int) -> int:
     """
     clear, stop, first_free, most = 256, 257, 258, 4096
     strings = np.empty(most, np.uint64)  # the first 8 bytes of each string, the very first in the lowest bits
-    lengths = np.empty(most, np.int64)
-    places = np.zeros(most, np.int64)  # where it was written
+    lengths = np.empty(most, np.int16)  # small, so that all stays in the fastest cache
+    places = np.zeros(most, np.int64)  # where a longer one was written
     for literal in range(256):
         strings[literal], lengths[literal] = literal, 1
     byte, whole_word = np.uint64(0xFF), np.uint64(64)
@@ -99,12 +99,12 @@ def decode(raw: Any, length: int, out: Any, room: int) -> int:
             if before_length < 8:
                 strings[free] = before | (first << np.uint64(8 * before_length))
             else:
-                strings[free] = before
-            lengths[free], places[free] = before_length + 1, place
+                strings[free], places[free] = before, place
+            lengths[free] = before_length + 1
             free += 1
             if free == (1 << width) - 1 and width < 12:
                 width += 1
-        string, size = strings[code], lengths[code]
+        string, size = strings[code], np.int64(lengths[code])
         source, place = places[code], done
         done += size
         if done > room:

@@ -44,6 +44,8 @@ class Layout:
         Two samples in each byte, and which half has the left one.
     compression : int
         TIFF's number for it.
+    differences : bool
+        Each sample is stored as its difference from the one to the left.
     """
 
     pieces: list[tuple[int, int]]
@@ -55,6 +57,7 @@ class Layout:
     dtype: np.dtype
     packed: str
     compression: int
+    differences: bool = False
 
 
 def layout(tags: tiff.Tags, size: int, order: str, packed: bool = False) -> Layout:
@@ -77,9 +80,10 @@ def layout(tags: tiff.Tags, size: int, order: str, packed: bool = False) -> Layo
     height, width = tiff.number(tags, tiff.LENGTH, 0), tiff.number(tags, tiff.WIDTH, 0)
     bits, kind = tiff.number(tags, tiff.BITS, 1), _KINDS.get(tiff.number(tags, tiff.SAMPLE_FORMAT, 1), "")
     compression = tiff.number(tags, tiff.COMPRESSION, 1)
+    predictor = tiff.number(tags, tiff.PREDICTOR, 1) if compression != 1 else 1
     plain = (
         tiff.number(tags, tiff.SAMPLES, 1) == 1
-        and tiff.number(tags, tiff.PREDICTOR, 1) == 1
+        and (predictor == 1 or (predictor == 2 and kind in ("u", "i") and bits >= 8))
         and tiff.number(tags, tiff.FILL_ORDER, 1) == 1
         and tiff.number(tags, tiff.PHOTOMETRIC, 1) == 1
         and (compression in (1, _LZW) or compression in _DECODERS)
@@ -95,13 +99,15 @@ def layout(tags: tiff.Tags, size: int, order: str, packed: bool = False) -> Layo
         rows, columns = tiff.number(tags, tiff.TILE_LENGTH, 0), tiff.number(tags, tiff.TILE_WIDTH, 0)
         if not rows or not columns or half:
             raise Unusual
+    elif half and predictor != 1:
+        raise Unusual
     else:
         rows, columns = min(tiff.number(tags, tiff.ROWS, height) or height, height), width
     parts = tiff.pieces(tags, size)
     if len(parts) != -(-height // rows) * -(-width // columns):
         raise Unusual
     dtype = np.dtype("u1") if half else np.dtype(f"{order}{kind}{bits // 8}")
-    return Layout(parts, height, width, rows, columns, tiled, dtype, half, compression)
+    return Layout(parts, height, width, rows, columns, tiled, dtype, half, compression, predictor == 2)
 
 
 def pairs(tags: tiff.Tags) -> bool:
@@ -138,7 +144,10 @@ def decode(descriptor: int, image: Layout, first: int, end: int, out: np.ndarray
         if image.packed:
             nibbles.unpack(room.reshape(whole, row_bytes), target[::-1], image.packed == "low")
         else:
-            target[::-1] = room.view(image.dtype).reshape(whole, image.columns)[: bottom - top, : right - left]
+            samples = room.view(image.dtype).reshape(whole, image.columns)
+            if image.differences:
+                samples = np.cumsum(samples, axis=1, dtype=image.dtype.newbyteorder("="))
+            target[::-1] = samples[: bottom - top, : right - left]
 
 
 _BEYOND = 8  # bytes behind the data in memory that the compiled loop may read or write

@@ -20,7 +20,7 @@ ARRAYS = st.sampled_from(["u1", "u2", "i2", "f4"]).flatmap(
         elements={"allow_nan": False} if kind == "f4" else None,
     )
 )
-COMPRESSIONS = st.sampled_from(["lzw", "deflate", None])
+COMPRESSIONS = st.sampled_from(["lzw", "deflate", "zstd", None])
 
 
 @given(ARRAYS, COMPRESSIONS, st.booleans())

@@ -21,7 +21,9 @@ LAYOUTS = [
     dict(compression="lzw", rowsperstrip=1),
     dict(compression="lzw", rowsperstrip=7),
     dict(compression="lzw", rowsperstrip=50),
-    dict(compression="lzw", predictor=True),  # left to tifffile
+    dict(compression="lzw", predictor=True, rowsperstrip=9),  # of floats left to tifffile
+    dict(compression="zlib", predictor=True, byteorder=">"),
+    dict(compression="zstd", predictor=True, tile=(32, 32)),
     dict(compression="zlib", rowsperstrip=7),
     dict(compression="zstd", rowsperstrip=7),
     dict(compression="packbits"),  # left to tifffile
