@@ -206,6 +206,8 @@ class Quality(Item):
     fit: float = column("how far the CTF fits", default=NAN)
     astigmatism: float = column("difference of defocus U and V", default=NAN)
     ice: float = column("ice ring", default=NAN)
+    carbon: float = column("share of the image under carbon", default=NAN)
+    thickness: float = column("thickness of the specimen", default=NAN)
     drift: float = column("path of the frame", default=NAN)
     late: float = column("motion that does not end", default=NAN)
     alignment: float = column("how well the motion is known", default=NAN)

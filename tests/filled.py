@@ -124,16 +124,23 @@ class FilledSession:
             early += 30
         steps = np.exp(-np.arange(40) / 8.0)[:, None] * r.normal(0.5, 0.3, (40, 2))
         shifts = np.cumsum(steps, axis=0)
-        thumbnail = ""
+        thumbnail = local = ""
         if pictures:
+            local = f"steps/align/{exposure}_local.npz"
+            centres = np.stack(np.meshgrid(np.arange(4) * 1023 + 511, np.arange(6) * 960 + 480, indexing="ij"), -1)
+            bent = np.sin(centres / 2000.0) * r.normal(0, 2, 2)
+            (self.folder / local).parent.mkdir(parents=True, exist_ok=True)
+            ways = shifts - shifts[0] + np.linspace(0, 1, 40)[:, None] ** 0.5 * bent.reshape(-1, 1, 2)
+            np.savez(self.folder / local, centres=centres.reshape(-1, 2), tracks=ways)
             thumbnail = f"steps/align/{exposure}.jpg"
-            field = r.normal(128, 25, (256, 256))
-            for y, x in r.integers(12, 244, (40, 2)):
+            field = r.normal(128, 25, (182, 256))
+            for y, x in r.integers(12, 170, (40, 2)):
                 field[y - 5 : y + 5, x - 5 : x + 5] -= 30
             self._jpeg(thumbnail, field)
         return Micrograph(
             path=f"steps/align/{exposure}.mrc",
             thumbnail=thumbnail,
+            local_motion=local,
             pixel_size=0.85,
             height=4092,
             width=5760,

@@ -18,10 +18,10 @@ _EARLY = 4.0  # e/Å² that late motion does not count: see cryowidgets.kernels.
 class ScoreExposure(Protocol):
     """Put what is known of an exposure into one score from 0 to 1, and say what speaks against it most.
 
-    The odds against an exposure are the sum of those of its parts: how far the CTF fits, astigmatism, ice, drift,
-    motion that does not end, and how well the motion is known. Each has a limit at which it halves the score; half of
-    the limit is good, twice is bad. What could not be measured has no say; without a CTF the score is 0. What depends
-    on the rest of the session, such as intensity, is left to those who see all of it.
+    The odds against an exposure are the sum of those of its parts: how far the CTF fits, astigmatism, rings of ice,
+    carbon, thickness, drift, motion that does not end, and how well the motion is known. Each has a limit at which it
+    halves the score; half of the limit is good, twice is bad. What could not be measured has no say; without a CTF the
+    score is 0. What depends on the rest of the session, such as intensity, is left to those who see all of it.
     """
 
     takes = {"micrograph": Micrograph, "ctf": Ctf}
@@ -30,6 +30,12 @@ class ScoreExposure(Protocol):
     fit_limit = Float(6.0, min=1, max=100, help="Fit resolution of the CTF that halves the score").tag(unit="Å")
     astigmatism_limit = Float(2000.0, min=10, help="Difference of defocus U and V that halves the score").tag(unit="Å")
     ice_limit = Float(2.0, min=0.01, help="Ice ring density that halves the score").tag(advanced=True)
+    carbon_limit = Float(0.5, min=0.01, max=1, help="Share of the image under carbon that halves the score").tag(
+        advanced=True
+    )
+    thickness_limit = Float(2000.0, min=10, help="Thickness of the specimen that halves the score").tag(
+        unit="Å", advanced=True
+    )
     drift_limit = Float(60.0, min=1, help="Path of the frame that halves the score").tag(unit="Å")
     late_limit = Float(1.0, min=0.01, help="Path for each e/Å² after the first 4 e/Å² that halves the score").tag(
         unit="Å/(e/Å²)", advanced=True
@@ -43,6 +49,8 @@ class ScoreExposure(Protocol):
             "fit": math.inf if ctf.reason else ctf.fit_resolution,
             "astigmatism": ctf.astigmatism,
             "ice": ctf.ice,
+            "carbon": ctf.carbon,
+            "thickness": ctf.thickness,
             "drift": micrograph.motion_total,
             "late": _late(micrograph),
             "alignment": _error(micrograph),
@@ -60,6 +68,8 @@ class ScoreExposure(Protocol):
             "fit": Limit(self.fit_limit, 6.0),
             "astigmatism": Limit(self.astigmatism_limit),
             "ice": Limit(self.ice_limit),
+            "carbon": Limit(self.carbon_limit),
+            "thickness": Limit(self.thickness_limit),
             "drift": Limit(self.drift_limit),
             "late": Limit(self.late_limit),
             "alignment": Limit(self.error_limit),
@@ -75,6 +85,8 @@ class ScoreExposure(Protocol):
             "fit": f"The CTF fits to {x:.1f} Å; {self.fit_limit:g} Å",
             "astigmatism": f"Astigmatism of {x / 10:.0f} nm; {self.astigmatism_limit / 10:g} nm",
             "ice": f"An ice ring of density {x:.1f}; {self.ice_limit:g}",
+            "carbon": f"Carbon covers {x:.0%} of the image; {self.carbon_limit:.0%}",
+            "thickness": f"The specimen is {x / 10:.0f} nm thick; {self.thickness_limit / 10:g} nm",
             "drift": f"The frame moved {x:.0f} Å; {self.drift_limit:g} Å",
             "late": f"The frame went on moving by {x:.2f} Å for each e/Å²; {self.late_limit:g} Å",
             "alignment": f"The motion of the frames is known to {x:.2f} Å only; {self.error_limit:g} Å",

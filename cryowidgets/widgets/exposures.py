@@ -16,7 +16,7 @@ COLUMNS = [
     Column("drift", "Å", "right", "6ch"),
     Column("defocus", "µm", "right", "10.5ch"),
     Column("fit", "Å", "right", "5ch"),
-    Column("score", "", "right", "5ch"),
+    Column("quality", "", "right", "6.5ch"),
     Column("state", width="8ch"),
 ]
 

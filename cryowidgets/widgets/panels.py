@@ -11,7 +11,8 @@ import numpy as np
 
 from cryowidgets.model import Ctf, Item, Micrograph, Quality
 from cryowidgets.store.queries import ExposureRow, TaskRow
-from cryowidgets.widgets import figures, texts
+from cryowidgets.widgets import figures, texts, tracks
+from cryowidgets.widgets.window import box, put, show_if
 
 LARGEST = 4_000_000
 """Bytes of a picture that are still sent to a page."""
@@ -24,14 +25,18 @@ class Picture(W.Box):
         self._nothing = nothing
         self._title = W.HTML(f"<div class='cw-title'>{texts.safe(title)}</div>")
         self._image = W.Image(format="jpeg")
+        self._over = W.HTML()
+        self._over.add_class("cw-over")
         self._word = W.HTML(_word(nothing))
         self._shown = ""
-        super().__init__([self._title, self._image, self._word])
+        self._frame = box([self._image, self._over], "cw-frame")
+        super().__init__([self._title, self._frame, self._word])
         self.add_class("cw-picture")
         self.show("")
 
-    def show(self, path: str) -> None:
-        """Show the file; nothing where it is empty or cannot be read."""
+    def show(self, path: str, over: str = "") -> None:
+        """Show the file; nothing where it is empty or cannot be read. `over` is HTML that lies on it."""
+        put(self._over, over)
         if path == self._shown and path:
             return
         self._shown = path
@@ -42,7 +47,7 @@ class Picture(W.Box):
             except OSError as error:
                 word = f"{Path(path).name}: {error.strerror}"
         self._image.value = content
-        self._image.layout.display = "" if content else "none"
+        show_if(self._frame, bool(content))
         self._word.value = "" if content else _word(word)
 
 
@@ -61,7 +66,10 @@ class MicrographPanel(W.Box):
         if key == self._shown:
             return
         self._shown = key
-        self.picture.show(micrograph.thumbnail if micrograph else "")
+        if micrograph:
+            self.picture.show(micrograph.thumbnail, tracks.overlay(micrograph))
+        else:
+            self.picture.show("")
         shifts = micrograph.shifts if micrograph is not None and micrograph.shifts is not None else np.zeros((0, 2))
         frames = np.arange(1, len(shifts) + 1)
         self.trajectory.replace({"x": shifts[:, 1], "y": shifts[:, 0], "frame": frames})
@@ -109,7 +117,7 @@ def numbers(items: Iterable[Item]) -> str:
                 ("defocus U, V", f"{texts.micrometres(item.defocus_u, 3, '')}, {texts.micrometres(item.defocus_v, 3)}"),
                 ("astigmatism", texts.nanometres(item.astigmatism) + " at " + texts.number(item.angle, 0, "") + "°"),
                 ("fit to", texts.number(item.fit_resolution, 1, "Å")),
-                ("score", texts.number(item.score, 2)),
+                ("CTF score", texts.number(item.score, 2)),
             ]
             if math.isfinite(item.phase_shift) and item.phase_shift:
                 found.append(("phase shift", texts.number(item.phase_shift, 0, "°")))
@@ -140,6 +148,9 @@ def troubles(row: ExposureRow, tracebacks: bool) -> str:
         for item in row.items.values()
         if isinstance(item, Ctf | Micrograph) and item.reason
     }
+    for item in row.items.values():
+        if isinstance(item, Quality) and item.score < 0.5 and item.worst and not item.reason.startswith("No CTF"):
+            reasons[f"Quality {item.score:.2f}: {item.reason}"] = None
     parts += [f"<p class='cw-rejected'>{texts.safe(reason)}</p>" for reason in reasons]
     return "".join(parts)
 

@@ -25,6 +25,7 @@ def test_a_good_exposure():
     assert good.worst == "fit"
     assert good.reason == "The CTF fits to 3.4 Å; 6 Å would halve the score."
     parts = [good.fit, good.astigmatism, good.ice, good.drift, good.late, good.alignment]
+    assert math.isnan(good.carbon)  # nobody looked for it
     assert min(parts) == good.fit > 0.95
 
 
@@ -35,6 +36,8 @@ def test_a_good_exposure():
         ({}, {"fit_resolution": 12.0}, "fit", 1 / 65, "The CTF fits to 12.0 Å"),
         ({}, {"astigmatism": 4000.0}, "astigmatism", 1 / 17, "Astigmatism of 400 nm; 200 nm would"),
         ({}, {"ice": 6.0}, "ice", 1 / 82, "An ice ring of density 6.0; 2 would"),
+        ({}, {"carbon": 1.0}, "carbon", 1 / 17, "Carbon covers 100% of the image; 50% would"),
+        ({}, {"thickness": 4000.0}, "thickness", 1 / 17, "The specimen is 400 nm thick; 200 nm would"),
         ({"motion_total": 120.0}, {}, "drift", 1 / 17, "The frame moved 120 Å; 60 Å would"),
         ({"motion_late": 72.0}, {}, "late", 1 / 17, "The frame went on moving by 2.00 Å for each e/Å²; 1 Å would"),
         (
