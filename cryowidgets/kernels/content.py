@@ -114,7 +114,8 @@ def survey(image: Any, pixel_size: float, spectrum: Spectrum | None = None) -> C
     grain = grain.astype(np.float64)
     rough = _two_levels(np.maximum(grain, 1e-30))
     film = _from_the_border(rough)
-    white = _noise(xp.astype(image[:NOISE_SIDE, :NOISE_SIDE], xp.float32)) / factor**2
+    part = image[: min(NOISE_SIDE, image.shape[0]), : min(NOISE_SIDE, image.shape[1])]
+    white = _noise(xp.astype(part, xp.float32)) / factor**2
     smooth = grain[~rough]
     spots, chance = (math.nan, math.nan) if spectrum is None else _spots(spectrum)
     return Content(

@@ -25,6 +25,8 @@ def merge(
 ) -> Spectrum:
     """Add up two spectra, at each frequency in proportion to ring amplitude over variance of the noise.
 
+    The sum is brought to the ring amplitude of the first, whose envelope is a simple one.
+
     Parameters
     ----------
     whole, groups : Spectrum
@@ -48,24 +50,27 @@ def merge(
     ring = np.rint(np.sqrt(k2) * whole.extent).astype(np.int64)
     first, last = int(rings[0].radius.min()), int(rings[0].radius.max())
     k2_of = (np.arange(last + 1) / whole.extent) ** 2
-    share, variance = _shares(seen, k2_of, _common(rings))
+    first_part, other_part, variance = _parts(seen, k2_of, _common(rings))
     power, other = (asnumpy(s.power).astype(np.float64) for s in (whole, groups))
     inside = (ring >= first) & (ring <= last)
     r = ring[inside]
     y = [p[inside] / ring_power.background[r] for p, ring_power in zip((power, other), rings, strict=True)]
-    power[inside] = rings[0].background[r] * ((1 - share[r]) * y[0] + share[r] * y[1])
+    power[inside] = rings[0].background[r] * np.maximum(
+        1 + first_part[r] * (y[0] - 1) + other_part[r] * (y[1] - 1), 1e-3
+    )
     precision = seen[0].noise ** 2 / variance
     return Spectrum(power.astype(np.float32), whole.pixel_size, whole.tiles, precision)
 
 
-def _shares(seen: tuple[Candidate, Candidate], k2: Array, common: float) -> tuple[Array, Array]:
-    """Share of the second spectrum, and variance of the sum, at squared frequencies."""
+def _parts(seen: tuple[Candidate, Candidate], k2: Array, common: float) -> tuple[Array, Array, Array]:
+    """Factors of the two spectra, and variance of the sum, at squared frequencies."""
     amplitude = [np.maximum(s.scale * np.exp(-0.25 * s.decay * k2), FAINTEST) for s in seen]
     noise = [s.noise for s in seen]
     worth = [a / n**2 for a, n in zip(amplitude, noise, strict=True)]
-    share = worth[1] / (worth[0] + worth[1])
-    shared = 2 * share * (1 - share) * common * noise[0] * noise[1]
-    return share, ((1 - share) * noise[0]) ** 2 + (share * noise[1]) ** 2 + shared
+    scale = amplitude[0] / (worth[0] * amplitude[0] + worth[1] * amplitude[1])
+    one, other = scale * worth[0], scale * worth[1]
+    variance = (one * noise[0]) ** 2 + (other * noise[1]) ** 2 + 2 * one * other * common * noise[0] * noise[1]
+    return one, other, variance
 
 
 def _common(rings: tuple[ThonRings, ThonRings]) -> float:

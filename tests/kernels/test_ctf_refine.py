@@ -61,6 +61,18 @@ def test_the_jacobian_is_the_derivative_of_the_model(weighed):
         np.testing.assert_allclose(jacobian[i], slope, atol=2e-4 * np.abs(slope).max(), err_msg=f"parameter {i}")
 
 
+@pytest.mark.parametrize("weighed", [False, True], ids=["plain", "whitened"])
+@pytest.mark.parametrize("phase, thickness", [(True, 900.0), (False, 0.0)])
+def test_the_compiled_loop_gives_what_arrays_give(weighed, phase, thickness):
+    rings = thon.flatten(spectrum(15000, 300, -200, 30), *OPTICS, RANGE)
+    fit = _Fit(rings, Candidate(15000, 300, -200, 30, 100, 0), with_phase=phase, thickness=thickness)
+    p = np.array([15010, 290, -190, 0.5, 110, 0.28, thickness, 0.01, 0.02, -0.01, 0.005, 0.003])
+    if weighed:
+        fit.reconsider(p)
+    for compiled, arrays in zip(fit.normal(p), fit.normal_by_arrays(p), strict=True):
+        np.testing.assert_allclose(compiled, arrays, rtol=1e-5, atol=1e-5 * np.abs(arrays).max())
+
+
 def test_refinement_ends_at_the_truth():
     truth = (17000.0, -350.0, 420.0)
     rings = thon.flatten(spectrum(*truth, noise=0.01), *OPTICS, RANGE)

@@ -4,7 +4,8 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from cryowidgets.kernels.spectrum import attenuation, correlation, power_spectrum
+from cryowidgets.kernels.spectrum import attenuation, average, correlation, power_spectrum, tile_spectra
+from cryowidgets.kernels.xp import asnumpy
 
 
 def white(shape, seed=0):
@@ -98,9 +99,49 @@ def test_correlation_predicts_the_spread_of_a_sum(lag):
     assert np.var(sums) / independent == pytest.approx(correlation(lag, 0.0), rel=0.25)
 
 
-def test_other_array_libraries_agree():
+@pytest.mark.parametrize("device", ["CPU_DEVICE", "device1"])
+def test_other_array_libraries_and_devices_agree(device):
     image = white((500, 640))
     ours = power_spectrum(image, 1.1, 256)
-    theirs = power_spectrum(array_api_strict.asarray(image), 1.1, 256)
-    np.testing.assert_allclose(inner(ours.power), inner(np.asarray(theirs.power)), rtol=1e-3)
+    theirs = power_spectrum(array_api_strict.asarray(image, device=array_api_strict.Device(device)), 1.1, 256)
+    np.testing.assert_allclose(inner(ours.power), inner(asnumpy(theirs.power)), rtol=1e-3)
     assert (ours.tiles, ours.pixel_size) == (theirs.tiles, theirs.pixel_size)
+    both = average([theirs, theirs])
+    assert both.power.device == theirs.power.device
+    np.testing.assert_allclose(asnumpy(both.power), asnumpy(theirs.power), rtol=1e-6)
+
+
+@pytest.mark.gpu
+def test_the_gpu_agrees():
+    cupy = pytest.importorskip("cupy")
+    image = white((1000, 1100))
+    ours, theirs = power_spectrum(image, 1.1), power_spectrum(cupy.asarray(image), 1.1)
+    np.testing.assert_allclose(inner(ours.power), inner(asnumpy(theirs.power)), rtol=1e-3)
+
+
+def test_spectra_of_groups_are_averaged_one_by_one():
+    images = [white((600, 600), seed) * (1 + seed) for seed in range(3)]
+    mean = average(power_spectrum(image, 1.4, 256) for image in images)
+    each = [power_spectrum(image, 1.4, 256) for image in images]
+    np.testing.assert_allclose(mean.power, np.mean([s.power for s in each], axis=0), rtol=1e-5)
+    assert (mean.pixel_size, mean.tiles) == (each[0].pixel_size, each[0].tiles)
+    np.testing.assert_array_equal(each[0].power, power_spectrum(images[0], 1.4, 256).power)
+
+
+def test_spectra_that_do_not_match_are_not_averaged():
+    with pytest.raises(ValueError, match="one shape"):
+        average([power_spectrum(white((600, 600)), 1.4, 256), power_spectrum(white((600, 600)), 1.4, 128)])
+    with pytest.raises(ValueError, match="no spectra"):
+        average([])
+
+
+def test_tiles_know_where_they_lie():
+    image = np.zeros((1024, 1300), np.float32)
+    image[:300, 1000:] = white((300, 300))  # the only tile with content
+    image += 0.05 * white(image.shape, 1)
+    tiles = tile_spectra(image, 1.4, 256)
+    strongest = int(np.argmax([power.sum() for power in tiles.powers]))
+    assert tiles.places[strongest] == pytest.approx([-512 + 128, 650 - 128], abs=30)
+    assert np.abs(tiles.places.mean(axis=0)).max() < 1
+    few = tiles.mean(np.arange(len(tiles.powers)) < 3)
+    assert few.tiles == 3

@@ -1,5 +1,9 @@
 """EstimateCtf on real files: what it writes, what it answers, what it refuses."""
 
+import dataclasses
+import os
+from pathlib import Path
+
 import mrcfile
 import numpy as np
 import pytest
@@ -8,13 +12,17 @@ from PIL import Image
 from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import mrc
 from cryowidgets.kernels import ctffit, fourier
-from cryowidgets.model import Ctf, Micrograph
+from cryowidgets.kernels.spectrum import average, power_spectrum
+from cryowidgets.model import Ctf, Micrograph, Optics
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.estimate_ctf import EstimateCtf
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.spectra import read_spectrum, write_spectrum
 from cryowidgets.sim.movie import Recipe, simulate
 
 RECIPE = Recipe(shape=(1024, 1024), frames=10, dose_per_frame=3.0, astigmatism=(300, 1200))
+
+STILL = {"frames": 10, "drift": 0.0, "jitter": 0.0, "hot": 0.0, "dead": 0.0}
 
 
 def aligned(movie):
@@ -149,6 +157,80 @@ def test_phase_parameters_matter_only_where_phase_is_searched():
     assert parameters["phase_shift"].when(off) and not parameters["phase_shift"].when(on)
     assert EstimateCtf(phase_shift=40).limits().phase_shift == (40, 40)
     assert on.limits().phase_shift == (0, 180) and on.limits().search_phase
+
+
+def test_its_errors_and_what_is_in_view_are_columns(done):
+    _, ctf = done
+    assert 0 < ctf.astigmatism_error < 300 and 0 < ctf.angle_error < 45 and ctf.phase_error == 0
+    assert ctf.significance > 15 and ctf.gap > 5 and 0.5 < ctf.agreement <= 1
+    assert ctf.content == "" and ctf.carbon == 0
+    assert np.isnan([ctf.tilt, ctf.tilt_axis, ctf.thickness, ctf.thickness_limit]).all()
+
+
+def test_a_tilted_thick_specimen_is_measured_when_asked(tmp_path):
+    recipe = dataclasses.replace(RECIPE, **STILL, tilt=35.0, tilt_axis=120.0, thickness=2500.0)
+    simulated = simulate(recipe, 3)
+    item = micrograph(tmp_path / "m.mrc", (simulated.frames.sum(0) * simulated.gain).astype(np.float32))
+    out = Out(tmp_path, ".", "m")
+    ctf = EstimateCtf(fit_tilt=True, fit_thickness=True).process(item, out)
+    assert ctf.tilt == pytest.approx(35, abs=4 * ctf.tilt_error) and 1 < ctf.tilt_error < 6
+    assert abs((ctf.tilt_axis - 120 + 180) % 360 - 180) < 4 * ctf.tilt_axis_error
+    if np.isfinite(ctf.thickness):
+        assert ctf.thickness == pytest.approx(2500, abs=4 * ctf.thickness_error)
+    else:
+        assert np.isfinite(ctf.thickness_limit)
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory):
+    """A micrograph with the spectrum of its frames beside it, and the truth."""
+    folder = tmp_path_factory.mktemp("grouped")
+    recipe = dataclasses.replace(RECIPE, **STILL)
+    movie = simulate(recipe, 12)
+    frames = [(frame * movie.gain).astype(np.float32) for frame in movie.frames]
+    item = micrograph(folder / "m.mrc", np.sum(frames, axis=0))
+    write_spectrum(folder / "m_power.mrc", average(power_spectrum(f, recipe.pixel_size) for f in frames))
+    return folder, dataclasses.replace(item, power_spectrum=str(folder / "m_power.mrc")), movie.truth
+
+
+@pytest.mark.parametrize("source", ["auto", "frames", "micrograph"])
+def test_the_source_says_what_is_fitted(grouped, source):
+    folder, item, truth = grouped
+    ctf = EstimateCtf(source=source).process(item, Out(folder, ".", source))
+    assert ctf.defocus_u == pytest.approx(truth.defocus_u, abs=150)
+    if source == "micrograph":
+        without = dataclasses.replace(item, power_spectrum="")
+        assert EstimateCtf().process(without, Out(folder, ".", "without")).defocus_u == ctf.defocus_u
+        auto = EstimateCtf().process(item, Out(folder, ".", "again"))
+        assert auto.defocus_error < ctf.defocus_error and auto.defocus_u != ctf.defocus_u
+
+
+def test_frames_alone_need_their_spectrum(grouped):
+    folder, item, _ = grouped
+    with pytest.raises(InputError, match="AlignMovie"):
+        EstimateCtf(source="frames").process(dataclasses.replace(item, power_spectrum=""), Out(folder, ".", "x"))
+    with pytest.raises(InputError, match="not a power spectrum"):
+        EstimateCtf().process(dataclasses.replace(item, power_spectrum=item.path), Out(folder, ".", "x"))
+
+
+def test_a_spectrum_is_read_as_it_was_written(tmp_path):
+    image = np.random.default_rng(0).standard_normal((400, 500)).astype(np.float32)
+    spectrum = power_spectrum(image, 1.3, 256)
+    write_spectrum(tmp_path / "s.mrc", spectrum)
+    again = read_spectrum(tmp_path / "s.mrc")
+    np.testing.assert_array_equal(again.power, spectrum.power)
+    assert again.box == spectrum.box and again.pixel_size == pytest.approx(spectrum.pixel_size, rel=1e-6)
+
+
+@pytest.mark.skipif("CRYOWIDGETS_SAMPLES" not in os.environ, reason="names the folder of real data")
+def test_a_real_micrograph_agrees_with_a_blind_fit_by_another_program(tmp_path):
+    path = Path(os.environ["CRYOWIDGETS_SAMPLES"]) / "micrographs" / "epu2.9_example.mrc"
+    optics = Optics(pixel_size=0.6666, voltage=300.0, cs=2.7, amplitude_contrast=0.1)
+    item = Micrograph(name="m", path=str(path), optics=optics, pixel_size=0.6666, height=4096, width=4096)
+    ctf = EstimateCtf(fit_tilt=True, fit_thickness=True).process(item, Out(tmp_path, ".", "m"))
+    assert ctf.reason == ""
+    assert ctf.defocus_u == pytest.approx(27216, abs=200) and ctf.defocus_v == pytest.approx(27068, abs=200)
+    assert ctf.fit_resolution < 9 and ctf.tilt < 10
 
 
 def test_every_parameter_says_what_it_means():
