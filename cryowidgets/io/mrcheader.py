@@ -1,9 +1,9 @@
 """The header of an MRC file (Cheng et al., J. Struct. Biol. 192 (2015) 146, doi:10.1016/j.jsb.2015.04.002).
 
 Bytes (mode 0) are signed since version 20140 of the format and were unsigned for many programs before. Believed are, in
-this order: who opens the file; the flags of IMOD and SerialEM; the version; the recorded minimum and maximum; and,
-where all that says nothing, the data, whose values are on both sides of 0 (as -1 and 1) or of the middle (as 127 and
-128).
+this order: who opens the file; the flags of IMOD and SerialEM; a recorded minimum below 0; the version; the recorded
+maximum; and, where all that says nothing or contradicts itself, the data, whose values are on both sides of 0 (as -1
+and 1) or of the middle (as 127 and 128).
 """
 
 from __future__ import annotations
@@ -225,8 +225,10 @@ def _signed(h: np.ndarray) -> bool | None:
     flags = _flags(h)
     if flags is not None:
         return bool(flags & _SIGNED_BYTES)
-    if h["nversion"] >= _STANDARD or h["dmin"] < 0:
+    if h["dmin"] < 0:
         return True
+    if h["nversion"] >= _STANDARD:
+        return None if h["dmax"] > 127 else True  # no signed byte is as large
     if not h["dmax"] > h["dmin"]:
         return None  # not determined
     return not h["dmax"] > 127

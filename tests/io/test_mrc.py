@@ -115,8 +115,9 @@ def test_signs_by_the_data_where_nothing_else_tells(tmp_path, values, wanted):
     path = tmp_path / "bytes.mrc"
     array = np.resize(np.array(values).astype("u1"), (3, 20, 30))
     mrc.write(path, array.view("i1"))
-    _change(path, nversion=0, dmin=0, dmax=-1)
-    assert mrc.read_header(path).dtype == wanted
+    for told in ({"nversion": 0, "dmin": 0, "dmax": -1}, {"nversion": 20140, "dmin": 0, "dmax": 255}):
+        _change(path, **told)
+        assert mrc.read_header(path).dtype == wanted
     for signed, kind in ((True, "i1"), (False, "u1")):
         with open_movie(path, signed=signed) as movie:
             assert movie.dtype == kind
