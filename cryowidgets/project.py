@@ -81,8 +81,9 @@ class Project:
         if source:
             pattern = {"pattern": os.path.abspath(movies)} if movies else {}
             given[source] = {**pattern, **import_params, **given.get(source, {})}
-            if given[source].get("gain"):
-                given[source]["gain"] = os.path.abspath(given[source]["gain"])
+            for name in ("gain", "defects"):
+                if given[source].get(name):
+                    given[source][name] = os.path.abspath(given[source][name])
         elif movies or import_params:
             raise WorkflowError(f"{template} has no step that imports movies, so it takes none.")
         unknown = set(given) - {step.name for step in steps}

@@ -23,14 +23,17 @@ SET = click.option(
     protocol="ImportMovies",
     names={"pattern": "movies"},
     required={"pattern"},
-    paths={"pattern", "gain"},
+    paths={"pattern", "gain", "defects"},
     epilog="""
 \b
 Examples:
   cryowidgets new s1 --movies '/data/s1/**/*.tiff' --pixel-size 0.83 --dose-per-frame 1.1
   cryowidgets new s1 --movies 'raw/*.mrc' --gain raw/gain.mrc --pixel-size 1.06 --voltage 200 \\
       --set align.binning=2 --set maxshift.max_frame_shift=8
+  cryowidgets new s1 --movies '/data/s1/**/*_EER.eer' --gain /data/s1/x.gain
 
+What is not said of the microscope is taken from the files that EPU or SerialEM write beside the movies, else from
+the movies themselves.
 Quote the pattern, else the shell replaces it by the files that are there now.
 """,
 )

@@ -159,10 +159,10 @@ class Intake:
         if not self.settings.gain and not self.settings.defects:
             return ""
         key = (shape, Path(path).suffix.lower() == ".eer")
-        sources = tuple(_state(name) for name in (self.settings.gain, self.settings.defects))
+        sources = tuple(_state(name) for name in (self.settings.gain, self.settings.defects) if name)
         making = self._gains.get(key)
-        if making and making.work.done() and making.work.exception() and making.sources != sources:
-            making = None  # what was wrong with it has been changed
+        if making and making.work.done() and making.sources != sources and None not in sources:
+            making = None  # mended, or recorded anew in the middle of the session
         if making is None:
             self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="gain")
             work = self._pool.submit(prepare, self.settings, self._project, path, shape, key[1])

@@ -33,7 +33,7 @@ class EngineWidget(Window):
         folder = Path(getattr(project, "folder", project))
         self.buttons = EngineButtons(folder, self.wake)
         self.machine, self.tasks = figures.machine(), figures.tasks()
-        self.events = Log(kinds=("engine", "command", "stream", "step", "params"))
+        self.events = Log(kinds=("engine", "command", "stream", "step", "params", "warning"))
         self._head = W.HTML()
         self._steps = W.HTML()
         self._system = SystemRows([self.machine, self.tasks])

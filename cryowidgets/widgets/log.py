@@ -55,7 +55,7 @@ class Log(W.Box):
 
 
 def _line(event: Event) -> str:
-    bad = "cw-failed" if event.kind in ("task.failed", "command.refused") else ""
+    bad = "cw-failed" if event.kind in ("task.failed", "command.refused", "warning") else ""
     where = f"{event.step}: " if event.step and not event.text.startswith(event.step) else ""
     what = event.text or event.kind
     return (

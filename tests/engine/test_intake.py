@@ -140,6 +140,31 @@ def test_a_gain_is_prepared_once_in_the_orientation_that_the_frames_tell(folder,
     assert "gain.tif is rotated by 0°, flipped left-right, as m" in text
 
 
+def test_a_gain_that_is_recorded_anew_is_used_from_then_on(folder, door, tmp_path):
+    reference = tmp_path / "gain.mrc"
+    mrc.write(reference, GAIN)
+    write_movie(folder / "a.mrc")
+    d = door(pixel_size=1.0, voltage=300, gain=str(reference))
+    (first,), _ = look(d, until=1)
+    mrc.write(reference, GAIN * np.float32(1.01), pixel_size=1.0)
+    write_movie(folder / "b.mrc")
+    (second,), _ = look(d, until=1)
+    assert first.movie.gain != second.movie.gain
+    np.testing.assert_array_equal(mrc.read(tmp_path / "p" / second.movie.gain), GAIN * np.float32(1.01))
+    reference.unlink()
+    write_movie(folder / "c.mrc")
+    assert look(d, until=1)[0][0].movie.gain == second.movie.gain, "what was prepared is there"
+
+
+def test_a_gain_of_super_resolution_finds_its_way_onto_counting_frames(folder, door, tmp_path):
+    fine = np.kron(GAIN, np.ones((2, 2), np.float32))
+    tiff.write(tmp_path / "x.gain", [orientation.turn(fine, 180, "none")])
+    write_movie(folder / "m.mrc")
+    d = door(pixel_size=1.0, voltage=300, gain=str(tmp_path / "x.gain"))
+    (arrival,), _ = look(d, until=1)
+    np.testing.assert_allclose(mrc.read(tmp_path / "p" / arrival.movie.gain), GAIN, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "settings, changed, says",
     [
