@@ -7,7 +7,7 @@ four to six sets of numbers as weights, and only those sums are transformed, rat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ EXACT = 2e-4
 """Relative error of the weighted sum that is good enough."""
 
 _MOST = 8
+_GROUPS = 4e8  # bytes of the sums of groups that are held at once
 _FINE = 8  # points of a curve for each ring
 
 
@@ -38,15 +39,12 @@ class Sums:
         exposures were given.
     even, odd : arrays (y, x), float32, or None
         Sums of the frames of even and of odd number, counted from 1, without weights.
-    groups : array (groups, y, x), float32
-        Sums of groups of frames, binned.
     """
 
     plain: Any
     weighted: Any = None
     even: Any = None
     odd: Any = None
-    groups: Any = None
 
 
 def add_up(
@@ -60,7 +58,7 @@ def add_up(
     new_shape: tuple[int, int] | None = None,
     halves: bool = False,
     group: np.ndarray | None = None,
-    block: int = 1,
+    see: Callable[[Any], None] | None = None,
 ) -> Sums:
     """Move the content of frames back and add them up.
 
@@ -85,21 +83,25 @@ def add_up(
     halves : bool
         Whether to add up even and odd frames as well.
     group : (frames,) int, ascending, optional
-        Group of each frame, to be added up as well.
-    block : int
-        Binning of the sums of groups.
+        Group of each frame, counted from 0; groups are added up as well.
+    see : callable, optional
+        Is shown the sum of each group, (y, x) float32, which it must not keep.
     """
     n = len(displacement)
     weights, curves = _basis(n, exposures, shape, pixel_size, voltage)
     if halves:
         weights = np.column_stack([weights, np.arange(n) % 2])
-    count = 0 if group is None else int(np.max(group)) + 1
     adder, still = None, not np.any(displacement)
+    at_once = 0 if group is None else max(int(_GROUPS / (4 * shape[0] * shape[1])), 1)
     for first, raw in blocks:
-        part = slice(first, first + raw.shape[0])
         if adder is None:
-            adder = warp.Adder(shape, weights.shape[1], raw, count, block, still)
-        adder.add(raw, gain, displacement[part], weights[part], None if group is None else group[part])
+            adder = warp.Adder(shape, weights.shape[1], raw, at_once, still)
+        for part in _parts(group, first, first + raw.shape[0], at_once):
+            own = None if group is None else group[part] - group[part.start]
+            frames = raw[part.start - first : part.stop - first, ...]
+            adder.add(frames, gain, displacement[part], weights[part], own)
+            if own is not None and group is not None and see is not None:
+                _show(adder.groups, own, part.stop == n or group[part.stop] != group[part.stop - 1], see)
     if adder is None:
         raise ValueError("There are no frames to add up.")
     small = new_shape or shape
@@ -111,7 +113,27 @@ def add_up(
         even, odd = finish.image(half), finish.image(plain - half)
     image = finish.image(plain)
     del plain
-    return Sums(image, None if weighted is None else finish.image(weighted), even, odd, adder.groups if count else None)
+    return Sums(image, None if weighted is None else finish.image(weighted), even, odd)
+
+
+def _parts(group: np.ndarray | None, first: int, end: int, at_once: int) -> Iterator[slice]:
+    """Frames `first` to `end` - 1 in parts of no more than `at_once` groups."""
+    while first < end:
+        last = end
+        if group is not None:
+            last = first + int(np.searchsorted(group[first:end], group[first] + at_once))
+        yield slice(first, last)
+        first = last
+
+
+def _show(sums: Any, own: np.ndarray, complete: bool, see: Callable[[Any], None]) -> None:
+    """Show the sums of groups; that of the last one, if it is not `complete`, becomes the first of what follows."""
+    last = int(own[-1])
+    for g in range(last + complete):
+        see(sums[g, ...])
+    if not complete and last > 0:
+        sums[0, ...] = sums[last, ...]
+    sums[1 - complete :, ...] = 0
 
 
 def _basis(

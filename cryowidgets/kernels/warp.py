@@ -44,8 +44,8 @@ class Adder:
         y and x of the frames.
     sets : int
         Of weights, and so of sums.
-    groups, block : int
-        How many groups of consecutive frames are added up besides, and by how much those are binned.
+    groups : int
+        How many groups of consecutive frames are added up besides.
     still : bool
         Whether nothing moves at all: then frames are added as they are, and `response` is not to be divided by.
     like : array
@@ -54,18 +54,15 @@ class Adder:
     Attributes
     ----------
     sums : array (sets, y, x), float32
-    groups : array (groups, y // block, x // block), float32
+    groups : array (groups, y, x), float32
     """
 
-    def __init__(
-        self, shape: tuple[int, int], sets: int, like: Any, groups: int = 0, block: int = 1, still: bool = False
-    ) -> None:
+    def __init__(self, shape: tuple[int, int], sets: int, like: Any, groups: int = 0, still: bool = False) -> None:
         xp = namespace(like)
-        self._block, self._still = block, still
+        self._still = still
         where = {} if xp is np else {"device": like.device}
         self.sums = xp.zeros((sets, *shape), dtype=xp.float32, **where)
-        small = shape[0] // block, shape[1] // block
-        self.groups = xp.zeros((groups, *small), dtype=xp.float32, **where)
+        self.groups = xp.zeros((groups, *shape), dtype=xp.float32, **where)
 
     def add(
         self, raw: Any, gain: Any, displacement: np.ndarray, weights: np.ndarray, group: np.ndarray | None = None
@@ -93,7 +90,7 @@ class Adder:
             from cryowidgets.kernels.warploops import add_tiles
 
             gain = np.ones((1, 1), np.float32) if gain is None else np.ascontiguousarray(gain, np.float32)
-            args = np.ascontiguousarray(raw), gain, corner, taps, weights, self.sums, number, self.groups, self._block
+            args = np.ascontiguousarray(raw), gain, corner, taps, weights, self.sums, number, self.groups
             each(lambda rows: add_tiles(*args, *rows), bands(corner.shape[1]))
             return
         for j in range(len(weights)):
@@ -122,10 +119,7 @@ class Adder:
         for q, w in enumerate(weights):
             self.sums[q, ...] += float(w) * image
         if group >= 0:
-            _, small_height, small_width = self.groups.shape
-            b = self._block
-            block = xp.reshape(image[: small_height * b, : small_width * b], (small_height, b, small_width, b))
-            self.groups[group, ...] += xp.sum(block, axis=(1, 3))
+            self.groups[group, ...] += image
 
 
 def response(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -20,11 +20,12 @@ def _mirror(i: int, n: int) -> int:
 
 
 @compiled
-def _bin(tile: np.ndarray, image: np.ndarray, block: int, y0: int, x0: int) -> None:
-    """Add a tile to an image of blocks of pixels; its last rows and columns that fill no block are left out."""
-    for y in range(min(TILE, image.shape[0] * block - y0)):
-        for x in range(min(TILE, image.shape[1] * block - x0)):
-            image[(y0 + y) // block, (x0 + x) // block] += tile[y * TILE + x]
+def _put(tile: np.ndarray, image: np.ndarray, y0: int, x0: int) -> None:
+    """Add a tile to an image, as far as it lies in it."""
+    width = min(TILE, image.shape[1] - x0)
+    for y in range(min(TILE, image.shape[0] - y0)):
+        for x in range(width):
+            image[y0 + y, x0 + x] += tile[y * TILE + x]
 
 
 @compiled
@@ -36,8 +37,7 @@ def add_tiles(
     mix: np.ndarray,  # (n, r) float32
     sums: np.ndarray,  # (r, y, x) float32, added to
     group: np.ndarray,  # (n,) int64, -1 for none
-    groups: np.ndarray,  # (g, y // block, x // block) float32, added to
-    block: int,
+    groups: np.ndarray,  # (g, y, x) float32, added to
     first: int,
     end: int,
 ) -> None:
@@ -52,10 +52,8 @@ def add_tiles(
     together = np.zeros(TILE * TILE, np.float32)
     for i in range(first, end):
         y0 = i * TILE
-        rows = min(TILE, height - y0)
         for k in range(whole.shape[2]):
             x0 = k * TILE
-            columns = min(TILE, width - x0)
             tile[:] = 0
             for j in range(n):
                 top, left = y0 + whole[j, i, k, 0], x0 + whole[j, i, k, 1]
@@ -109,9 +107,7 @@ def add_tiles(
                     for x in range(TILE * TILE):
                         together[x] += value[x]
                     if j == n - 1 or group[j + 1] != g:
-                        _bin(together, groups[g], block, y0, x0)
+                        _put(together, groups[g], y0, x0)
                         together[:] = 0
             for q in range(r):
-                for y in range(rows):
-                    for x in range(columns):
-                        sums[q, y0 + y, x0 + x] += tile[q, y * TILE + x]
+                _put(tile[q], sums[q], y0, x0)

@@ -13,13 +13,14 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc, star
 from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import Frames, open_movie
-from cryowidgets.kernels import gain, localmotion, motion, quality, warp
+from cryowidgets.kernels import gain, localmotion, motion, quality, spectrum, warp
 from cryowidgets.kernels.sums import add_up
 from cryowidgets.model import NAN, Micrograph, Movie, Optics
 from cryowidgets.protocols import relion
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
 from cryowidgets.protocols.raw import Raw
+from cryowidgets.protocols.spectra import write_spectrum
 
 _LARGEST_HALF = 6.5e4  # float16 ends at 65504
 _FEWEST = 4  # frames that show local motion
@@ -77,6 +78,12 @@ class AlignMovie(Protocol):
     dose_weighting = Bool(True, help="Write an exposure-weighted sum as well, where the dose is known").tag(
         group="Micrographs"
     )
+    spectrum_dose = Float(
+        4.0,
+        min=0,
+        help="Exposure of the groups of frames whose mean power spectrum is kept, for the CTF to be measured from it "
+        "and the micrograph together; 0 for none",
+    ).tag(unit="e/Å²", group="Micrographs", advanced=True)
     halves = Bool(False, help="Write the sums of even and of odd frames as well, for denoising").tag(
         group="Micrographs", advanced=True
     )
@@ -118,6 +125,7 @@ class AlignMovie(Protocol):
             shape = _binned(file.shape[1:], self.binning)
             weighted = self.dose_weighting and optics.dose_per_frame > 0
             ends = before + optics.dose_per_frame * np.arange(1, len(frames) + 1)
+            spectra: list[spectrum.Spectrum] = []
             sums = add_up(
                 frames.blocks(),
                 reference,
@@ -128,11 +136,15 @@ class AlignMovie(Protocol):
                 optics.voltage,
                 shape,
                 self.halves,
+                *self._groups(len(frames), optics, spectra),
             )
+            note = self._note(whole, optics, file)
             pixel_size = optics.pixel_size * file.shape[2] / shape[1]
             self._write(out.file(".mrc"), sums.plain, pixel_size)
             if weighted:
                 self._write(out.file("_DW.mrc"), sums.weighted, pixel_size)
+            if spectra:
+                write_spectrum(out.file("_PS.mrc"), spectrum.average(spectra))
             if self.halves:
                 self._write(out.file("_EVN.mrc"), sums.even, pixel_size)
                 self._write(out.file("_ODD.mrc"), sums.odd, pixel_size)
@@ -153,6 +165,7 @@ class AlignMovie(Protocol):
         return Micrograph(
             path=out.name(".mrc"),
             dose_weighted=out.name("_DW.mrc") if weighted else "",
+            power_spectrum=out.name("_PS.mrc") if spectra else "",
             even=out.name("_EVN.mrc") if self.halves else "",
             odd=out.name("_ODD.mrc") if self.halves else "",
             thumbnail=out.name("_thumbnail.jpg"),
@@ -178,7 +191,7 @@ class AlignMovie(Protocol):
             defects=len(defects) if defects is not None else 0,
             shifts=shifts if whole.ok else None,
             reason=whole.why,
-            note=self._note(whole, local, optics, file),
+            note=note,
         )
 
     def _open(self, movie: Movie, optics: Optics) -> Frames:
@@ -201,14 +214,27 @@ class AlignMovie(Protocol):
             number = tuple(max(round(self.patches * n / longer), 2) for n in frames.shape)
         return localmotion.measure(frames.blocks(), reference, frames.shape, whole.shifts, *known, number)
 
-    def _note(self, whole: motion.Motion, local, optics: Optics, file: Frames) -> str:
+    def _groups(self, frames: int, optics: Optics, spectra: list) -> tuple:
+        """The group of each frame, and what to do with the sum of each: its power spectrum goes to `spectra`.
+
+        Where a single group would do, or the micrograph is binned, the micrograph tells as much.
+        """
+        if not (self.spectrum_dose and optics.dose_per_frame) or self.binning != 1:
+            return None, None
+        size = max(round(self.spectrum_dose / optics.dose_per_frame), 1)
+        count = frames // size
+        if count < 2:
+            return None, None
+        group = np.minimum(np.arange(frames) // size, count - 1)
+        return group, lambda image: spectra.append(spectrum.power_spectrum(image, optics.pixel_size))
+
+    def _note(self, whole: motion.Motion, optics: Optics, file: Frames) -> str:
         found = []
         if whole.ok:
             found.append(
                 quality.oddities(whole.shifts, whole.raw, whole.raw_error, whole.covariance, optics.pixel_size)
             )
-        if getattr(file, "skipped", 0):
-            found.append(f"{file.skipped} of {file.raw_frames} raw frames were damaged and left out.")
+        found += getattr(file, "faults", [])
         return " ".join(filter(None, found))
 
     def _eer(self, file: Frames) -> tuple[int, int]:

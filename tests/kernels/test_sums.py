@@ -141,14 +141,20 @@ def test_even_and_odd_frames_make_up_the_sum():
     assert relative(found.odd, add_up(frames[::2], shifts[::2]).plain) < 1e-5  # frames 1, 3, 5, …
 
 
-def test_sums_of_groups_are_binned_sums_of_their_frames():
-    frames, shifts = movie(6)
-    group = np.array([0, 0, 0, 1, 1, -1])
-    found = add_up(frames, 0 * shifts, group=group, block=2).groups
-    assert found.shape == (2, 80, 112)
-    first = add_up(frames[:3], 0 * shifts[:3], group=group[:3])
-    binned = first.groups[0].reshape(80, 2, 112, 2).sum(axis=(1, 3))
-    assert relative(found[0], binned) < 1e-5
+@pytest.mark.parametrize("at_once", [1, 2, 9])
+@pytest.mark.parametrize("cut", [1, 3, 4, 9])
+def test_groups_are_shown_one_after_the_other(monkeypatch, at_once, cut):
+    """However the frames come in blocks, and however many groups are held at once."""
+    monkeypatch.setattr(sums, "_GROUPS", at_once * 4 * SHAPE[0] * SHAPE[1])
+    frames, shifts = movie(9)
+    group = np.array([0, 0, 0, 1, 1, 2, 3, 3, 3])
+    seen = []
+    blocks = [(i, frames[i : i + cut]) for i in range(0, 9, cut)]
+    still = warp.uniform(0 * shifts, SHAPE)
+    sums.add_up(blocks, None, still, SHAPE, PIXEL_SIZE, group=group, see=lambda image: seen.append(image.copy()))
+    assert len(seen) == 4
+    for g, image in enumerate(seen):
+        np.testing.assert_allclose(image, frames[group == g].sum(axis=0), atol=1e-4)
 
 
 @pytest.mark.parametrize("small", [(80, 112), (90, 126)])
@@ -165,13 +171,16 @@ def test_other_libraries_give_the_same():
     """numba on the host and the array standard elsewhere, to 1e-5."""
     frames, shifts = movie(5)
     gain = np.random.default_rng(3).uniform(0.9, 1.1, SHAPE).astype(np.float32)
-    options = {"exposures": 2.0 * np.arange(1, 6), "halves": True, "group": np.array([0, 0, 1, 1, 1]), "block": 2}
-    host = add_up(frames, shifts, gain=gain, **options)
+    options = {"exposures": 2.0 * np.arange(1, 6), "halves": True, "group": np.array([0, 0, 1, 1, 1])}
+    groups, groups_there = [], []
+    host = add_up(frames, shifts, gain=gain, see=lambda image: groups.append(image.copy()), **options)
     there = (array_api_strict.asarray(a, device=DEVICE) for a in (frames, gain))
-    device = add_up(next(there), shifts, gain=next(there), **options)
-    for name in ("plain", "weighted", "even", "odd", "groups"):
+    keep = lambda image: groups_there.append(asnumpy(image).copy())  # noqa: E731
+    device = add_up(next(there), shifts, gain=next(there), see=keep, **options)
+    for name in ("plain", "weighted", "even", "odd"):
         assert getattr(device, name).device == DEVICE
         assert relative(getattr(device, name), getattr(host, name)) < 1e-5
+    assert relative(np.stack(groups_there), np.stack(groups)) < 1e-5
 
 
 def test_no_frames_is_an_error():

@@ -12,12 +12,13 @@ import tifffile
 from PIL import Image
 
 from cryowidgets.errors import InputError, ParameterError
-from cryowidgets.io import mrc, star
+from cryowidgets.io import eerwrite, mrc, star, tiff
 from cryowidgets.kernels import fourier, gain
 from cryowidgets.model import Micrograph, Movie
 from cryowidgets.protocols.align_movie import AlignMovie
 from cryowidgets.protocols.out import Out
 from cryowidgets.protocols.relion import NOT_OBSERVED
+from cryowidgets.protocols.spectra import read_spectrum
 from cryowidgets.sim.movie import Recipe, simulate
 
 RECIPE = Recipe(shape=(480, 512), frames=10, dose_per_frame=2.0, drift=7.0)
@@ -66,7 +67,7 @@ def test_what_is_written(movie, align, simulated, tmp_path):
     assert rms_error(result.shifts, simulated.truth.shifts) < 0.3
     assert (result.height, result.width, result.frames, result.pixel_size) == (480, 512, 10, 1.2)
     files = sorted(p.name for p in (tmp_path / "align").iterdir())
-    assert files == ["raw.mrc", "raw.star", "raw_DW.mrc", "raw_thumbnail.jpg"]
+    assert files == ["raw.mrc", "raw.star", "raw_DW.mrc", "raw_PS.mrc", "raw_thumbnail.jpg"]
     for path in (result.path, result.dose_weighted):
         header = mrc.read_header(path)
         assert header.shape == (1, 480, 512) and header.dtype == np.float32
@@ -248,3 +249,107 @@ def test_nothing_is_left_of_a_movie_that_ends_early(movie, align, tmp_path):
     with pytest.raises(InputError, match="truncated"):
         align(movie)
     assert list((tmp_path / "align").iterdir()) == []
+
+
+LOCAL = Recipe(shape=(640, 704), frames=12, dose_per_frame=2.0, pixel_size=1.5, drift=8.0, local=2.0, density=9000.0)
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory):
+    """A movie whose parts move in different ways, its truth, and its micrograph."""
+    folder = tmp_path_factory.mktemp("moving")
+    simulated = simulate(LOCAL, 17)
+    tiff.write(folder / "m.tif", simulated.frames)
+    mrc.write(folder / "gain.mrc", simulated.gain, LOCAL.pixel_size)
+    movie = Movie(name="m", path=str(folder / "m.tif"), gain=str(folder / "gain.mrc"), optics=LOCAL.optics)
+    (folder / "align").mkdir()
+    out = Out(folder, "align", "m")
+    result = AlignMovie(halves=True).process(movie, out)
+    out.commit()
+    return simulated.truth, result.located(folder)
+
+
+def test_local_motion_is_measured_and_told(moving):
+    truth, result = moving
+    with np.load(result.local_motion) as local:
+        centres, tracks = local["centres"], local["tracks"]
+    expected = np.stack([truth.displacement(j, *centres.T).T for j in range(12)], axis=1)
+    wrong = tracks - expected
+    wrong -= wrong.mean(axis=1, keepdims=True)
+    assert np.sqrt(np.square(wrong).mean()) < 0.35
+    whole = truth.shifts[None] - expected
+    whole = whole - whole.mean(axis=1, keepdims=True)
+    assert np.sqrt(np.square(wrong).mean()) < 0.7 * np.sqrt(np.square(whole).mean())
+    assert result.motion_local == pytest.approx(2.0 * 1.5, rel=0.35)
+    assert 0 <= result.motion_residual < 1
+
+
+def test_the_local_motion_in_the_star_file_is_the_correction_that_relion_makes(moving):
+    """Evaluated by RELION's formula, whole frame and local model together undo the displacement."""
+    truth, result = moving
+    found = star.read(result.metadata)
+    assert found["general"]["rlnMotionModelVersion"] == 1
+    table = found["local_motion_model"]
+    assert table["rlnMotionModelCoeffsIdx"] == list(range(36))
+    c = np.array(table["rlnMotionModelCoeff"], float).reshape(2, 6, 3)
+    shift = np.stack([found["global_shift"]["rlnMicrographShiftX"], found["global_shift"]["rlnMicrographShiftY"]])
+    z, (height, width) = 11, LOCAL.shape
+    wrong = []
+    for py, px in ((100, 120), (320, 352), (540, 580), (100, 600)):
+        x, y = px / width - 0.5, py / height - 0.5
+        local = c @ np.array([z, z**2, z**3]) @ np.array([1, x, x * x, y, y * y, x * y])
+        wrong.append(np.array(shift, float)[:, z] + local + truth.displacement(z, py, px)[::-1])
+    assert np.abs(np.array(wrong) - np.mean(wrong, axis=0)).max() < 1.2  # of displacements up to 8 px
+    assert np.abs(np.mean(wrong, axis=0)).max() < 0.6
+
+
+def test_halves_and_spectrum_are_written(moving):
+    _, result = moving
+    even, odd, whole = (mrc.read(path).astype(float) for path in (result.even, result.odd, result.path))
+    np.testing.assert_allclose(even + odd, whole, atol=1e-2)
+    spectrum = read_spectrum(result.power_spectrum)
+    assert spectrum.power.shape[0] == 2 * (spectrum.power.shape[1] - 1) and (spectrum.power[1:, 1:] > 0).all()
+
+
+def test_figures_come_with_their_errors(moving):
+    _, result = moving
+    for name in ("total", "early", "late", "worst"):
+        value, error = getattr(result, f"motion_{name}"), getattr(result, f"motion_{name}_error")
+        assert 0 < error < max(0.5 * value, 1.0)
+    assert result.measured_dose == pytest.approx(LOCAL.dose_per_frame * LOCAL.dqe, rel=0.1)
+
+
+@pytest.mark.parametrize("method", ["relion", "pairs"])
+def test_methods_of_other_programs_are_there_for_comparison(movie, align, simulated, method):
+    assert rms_error(align(movie, method=method).shifts, simulated.truth.shifts) < 0.8
+
+
+def test_a_stage_that_jumps_is_told(movie, align, simulated, tmp_path):
+    frames = simulated.frames.copy()
+    frames[6:] = np.roll(frames[6:], 25, axis=2)
+    mrc.write(tmp_path / "jump.mrc", frames)
+    result = align(dataclasses.replace(movie, path=str(tmp_path / "jump.mrc"), name="jump"), repair_defects=False)
+    assert "jumped by" in result.note and "before frame 7" in result.note
+    assert align(movie).note == ""
+
+
+def test_raw_frames_of_eer_are_grouped_by_their_dose(tmp_path, align):
+    recipe = Recipe(shape=(512, 512), frames=8, dose_per_frame=2.0, drift=4.0, pixel_size=1.5, hot=0, dead=0)
+    simulated = simulate(recipe, 5)
+    rng = np.random.default_rng(0)
+    raw = []
+    for frame in simulated.frames:  # each frame taken apart into ten raw ones
+        which = rng.integers(0, 10, frame.sum())
+        places = np.repeat(np.arange(frame.size), frame.ravel())
+        for i in range(10):
+            raw.append(np.bincount(places[which == i], minlength=frame.size).clip(0, 1).reshape(frame.shape))
+    eerwrite.write(tmp_path / "m.eer", np.array(raw, np.uint8))
+    optics = dataclasses.replace(recipe.optics, dose_per_frame=0.2)  # of a raw frame
+    movie = Movie(name="m", path=str(tmp_path / "m.eer"), optics=optics)
+    result = align(movie, eer_dose=2.0)
+    assert result.frames == 8 and result.dose_weighted
+    assert rms_error(result.shifts, simulated.truth.shifts) < 0.5
+    general = star.read(result.metadata)["general"]
+    assert general["rlnEERGrouping"] == 10 and float(general["rlnMicrographDoseRate"]) == pytest.approx(2.0)
+    twice = align(movie, "twice", eer_group=20, eer_upsampling=2)
+    assert (twice.frames, twice.height, twice.pixel_size) == (4, 1024, 0.75)
