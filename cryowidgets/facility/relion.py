@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.io import mrc, star
+from cryowidgets.io import gain, mrc, star
 from cryowidgets.kernels.spectrum import power_spectrum
 from cryowidgets.model import Ctf, Item, Micrograph, Movie, Optics
 from cryowidgets.store.queries import Columns, Reader
@@ -85,7 +85,7 @@ class _Export:
         self._rejected = {i for i, s in zip(states["id"].tolist(), states["state"], strict=True) if s == "rejected"}
         self._movies: dict[int, str] = {}
         self._gain_of: dict[int, str] = {}
-        self._gains: dict[str, str] = {}
+        self._gains: dict[tuple[str, bool], str] = {}
 
     def write(self, report: Callable[[int, int], None]) -> Exported:
         movies = self._accepted(Movie)
@@ -99,7 +99,7 @@ class _Export:
         for exposure, movie in movies.items():
             suffix = "".join(Path(movie["path"]).suffixes[-1:])
             self._movies[exposure] = self._place(movie["path"], f"Movies/{movie['name']}{suffix}", link=True)
-            self._gain_of[exposure] = self._gain(movie["gain"])
+            self._gain_of[exposure] = self._gain(movie["gain"], divides=suffix.lower() == ".eer")
         corrected = {}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for e, row in zip(micrographs, pool.map(self._micrograph, micrographs.values()), strict=True):
@@ -195,12 +195,27 @@ class _Export:
         star.write(half, blocks)
         os.replace(half, self._out / name)
 
-    def _gain(self, path: str) -> str:
-        if path and path not in self._gains:
-            taken = [Path(other).name for other in self._gains].count(Path(path).name)
-            name = f"{Path(path).stem}{f'_{taken + 1}' if taken else ''}{Path(path).suffix}"
-            self._gains[path] = self._place(path, f"Movies/{name}", link=True)
-        return self._gains[path] if path else ""
+    def _gain(self, path: str, divides: bool) -> str:
+        """A gain where RELION will find it; for EER movies as what divides them, which it takes an MRC file for."""
+        if not path:
+            return ""
+        if (path, divides) not in self._gains:
+            taken = [Path(other).name for other, _ in self._gains].count(Path(path).name)
+            name = f"Movies/{Path(path).stem}{f'_{taken + 1}' if taken else ''}{Path(path).suffix}"
+            if divides and Path(path).suffix.lower() in (".mrc", ".mrcs"):
+                self._gains[path, divides] = self._dividing(path, name)
+            else:  # one that was prepared lies in the project
+                self._gains[path, divides] = self._place(path, name, link=os.path.isabs(path))
+        return self._gains[path, divides]
+
+    def _dividing(self, path: str, name: str) -> str:
+        origin, target = self._reader.folder / path, self._out / name
+        if target.is_symlink() or not (target.exists() and target.stat().st_mtime_ns == origin.stat().st_mtime_ns):
+            half = target.with_name(f".{target.name}.making")
+            mrc.write(half, gain.inverted(mrc.read(origin)))
+            shutil.copystat(origin, half)
+            os.replace(half, target)
+        return name
 
     def _shifts(self, m: Mapping[str, Any], name: str) -> str:
         """The movie's own star file, with movie and gain named as RELION will find them."""

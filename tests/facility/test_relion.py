@@ -220,6 +220,33 @@ def test_every_name_leads_to_a_file(session, tmp_path, copy):
         assert (out / general["rlnMicrographGainName"]).resolve() == session.gain
 
 
+def test_gains_mean_to_relion_what_they_mean_to_us(tmp_path):
+    """RELION multiplies with an MRC gain, but divides EER movies by it; a prepared one lies in the project."""
+    session = Session(tmp_path)
+    inside = "steps/movies/gain_1.mrc"
+    (session.store.folder / "steps/movies").mkdir()
+    reference = np.array([[0.5, 1.0], [2.0, 0.0]], np.float32)
+    mrc.write(session.store.folder / inside, reference)
+    for number, name in enumerate(("a.tiff", "b.eer", "c.eer")):
+        path = session.raw / name
+        path.touch()
+        movie = Movie(name=path.stem, path=str(path), gain=inside, optics=KRIOS, found=1.0)
+        (exposure,) = admit(session.store, "movies", [(str(path), float(number), movie)])
+        session.done("maxshift", exposure, session.aligned(exposure, path.stem))
+    out = tmp_path / "out"
+    relion.export(session.store.folder, out, copy=True)
+    (session.store.folder / "steps").rename(tmp_path / "gone")
+    names = [
+        starfile.read(out / f"MotionCorr/{name}.star")["general"]["rlnMicrographGainName"] for name in ("a", "b", "c")
+    ]
+    assert names[1] == names[2] != names[0]
+    np.testing.assert_array_equal(mrc.read(out / names[0]), reference)
+    divides = mrc.read(out / names[1])
+    used = divides[divides > 0].mean() / divides[divides > 0]  # what RELION does with it
+    np.testing.assert_allclose(used / used[0], reference[reference > 0] / 0.5, rtol=1e-6)
+    assert divides[1, 1] == 0
+
+
 def test_optics_groups_of_one_name_stay_apart(exported):
     blocks = starfile.read(exported / "micrographs_ctf.star")
     optics = blocks["optics"].set_index("rlnOpticsGroup")
