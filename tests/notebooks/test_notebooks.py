@@ -72,9 +72,13 @@ def test_motion(execute):
     printed = text(execute("03_motion.ipynb", seed=11))
     measured, expected = re.search(r"along an axis: ([\d.]+) px .*, expected ([\d.]+) px", printed).groups()
     assert 0.4 < float(measured) / float(expected) < 2
-    kept = {name.strip(): float(value) for name, value in re.findall(r"([\w ]+): mean correlation (-?[\d.]+)", printed)}
+    found = re.findall(r"([\w, ]+): mean correlation (-?[\d.]+)", printed)
+    kept = {name.strip(): float(value) for name, value in found}
     assert kept["put back"] > 3 * kept["as recorded"]
-    assert float(re.search(r"parts moved by ([\d.]+) px", printed)[1]) == pytest.approx(2, rel=0.2)
+    assert kept["parts, too"] > 1.05 * kept["put back"]
+    moved = float(re.search(r"parts moved by ([\d.]+) px", printed)[1])
+    assert moved == pytest.approx(2, rel=0.2)
+    assert float(re.search(r"ways were found to ([\d.]+) px", printed)[1]) < 0.4 * moved
 
 
 def test_ctf(execute):
