@@ -174,6 +174,10 @@ def test_set_refuses_before_it_sends(cli, tmp_path):
     assert len(list((tmp_path / "p/inbox").iterdir())) == 1
 
 
+def test_kernels_are_compiled_beforehand(cli):
+    assert "kernels are ready" in cli("compile")
+
+
 def test_a_movie_is_taken_out_and_back(cli, raw):
     cli(NEW)
     cli("run p --executor inline --until-idle 0.3")
