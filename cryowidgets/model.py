@@ -210,6 +210,7 @@ class Quality(Item):
     thickness: float = column("thickness of the specimen", default=NAN)
     drift: float = column("path of the frame", default=NAN)
     late: float = column("motion that does not end", default=NAN)
+    local: float = column("motion of parts that is left over", default=NAN)
     alignment: float = column("how well the motion is known", default=NAN)
     worst: str = column("the part that speaks most against the exposure", default="")
     reason: str = column("that part in words", default="")

@@ -19,9 +19,10 @@ class ScoreExposure(Protocol):
     """Put what is known of an exposure into one score from 0 to 1, and say what speaks against it most.
 
     The odds against an exposure are the sum of those of its parts: how far the CTF fits, astigmatism, rings of ice,
-    carbon, thickness, drift, motion that does not end, and how well the motion is known. Each has a limit at which it
-    halves the score; half of the limit is good, twice is bad. What could not be measured has no say; without a CTF the
-    score is 0. What depends on the rest of the session, such as intensity, is left to those who see all of it.
+    carbon, thickness, drift, motion that does not end, motion of parts that was not undone, and how well the motion
+    is known. Each has a limit at which it halves the score; half of the limit is good, twice is bad. What could not be
+    measured has no say; without a CTF the score is 0. What depends on the rest of the session, such as intensity, is
+    left to those who see all of it.
     """
 
     takes = {"micrograph": Micrograph, "ctf": Ctf}
@@ -40,6 +41,9 @@ class ScoreExposure(Protocol):
     late_limit = Float(1.0, min=0.01, help="Path for each e/Å² after the first 4 e/Å² that halves the score").tag(
         unit="Å/(e/Å²)", advanced=True
     )
+    local_limit = Float(
+        1.0, min=0.01, help="Motion of parts that is left over, along an axis, that halves the score"
+    ).tag(unit="Å", advanced=True)
     error_limit = Float(0.6, min=0.01, help="Standard error of the frames' shifts that halves the score").tag(
         unit="Å", advanced=True
     )
@@ -53,6 +57,7 @@ class ScoreExposure(Protocol):
             "thickness": ctf.thickness,
             "drift": micrograph.motion_total,
             "late": _late(micrograph),
+            "local": micrograph.motion_residual,
             "alignment": _error(micrograph),
         }
         rated = rating.rate(measures, self._limits())
@@ -72,6 +77,7 @@ class ScoreExposure(Protocol):
             "thickness": Limit(self.thickness_limit),
             "drift": Limit(self.drift_limit),
             "late": Limit(self.late_limit),
+            "local": Limit(self.local_limit),
             "alignment": Limit(self.error_limit),
         }
 
@@ -89,6 +95,7 @@ class ScoreExposure(Protocol):
             "thickness": f"The specimen is {x / 10:.0f} nm thick; {self.thickness_limit / 10:g} nm",
             "drift": f"The frame moved {x:.0f} Å; {self.drift_limit:g} Å",
             "late": f"The frame went on moving by {x:.2f} Å for each e/Å²; {self.late_limit:g} Å",
+            "local": f"Parts of the frame are left with {x:.2f} Å of motion; {self.local_limit:g} Å",
             "alignment": f"The motion of the frames is known to {x:.2f} Å only; {self.error_limit:g} Å",
         }[worst]
         return f"{text} would halve the score."

@@ -65,7 +65,7 @@ def resolution() -> Drawing:
 
 
 def quality() -> Drawing:
-    parts = ["fit", "astigmatism", "ice", "carbon", "thickness", "drift", "late", "alignment"]
+    parts = ["fit", "astigmatism", "ice", "carbon", "thickness", "drift", "late", "local", "alignment"]
     f, source = _against_time("", ["score", *parts])
     source.data["worst"] = []
     f.y_range = Range1d(0, 1.05)

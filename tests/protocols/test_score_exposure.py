@@ -40,6 +40,7 @@ def test_a_good_exposure():
         ({}, {"thickness": 4000.0}, "thickness", 1 / 17, "The specimen is 400 nm thick; 200 nm would"),
         ({"motion_total": 120.0}, {}, "drift", 1 / 17, "The frame moved 120 Å; 60 Å would"),
         ({"motion_late": 72.0}, {}, "late", 1 / 17, "The frame went on moving by 2.00 Å for each e/Å²; 1 Å would"),
+        ({"motion_residual": 2.0}, {}, "local", 1 / 17, "Parts of the frame are left with 2.00 Å of motion; 1 Å"),
         (
             {"shift_error": 1.0},
             {},

@@ -61,7 +61,7 @@ def test_a_score_is_shown_with_its_parts_and_what_is_worst(wire, project, reader
     assert list(plot.column("worst")) == list(rows["worst"])
     quality = reader.exposure(12).items["quality"]
     shown = widget.results.item.value
-    assert quality.reason in shown and shown.count("<tr") == 9
+    assert quality.reason in shown and shown.count("<tr") == 10
     assert f"<tr class='cw-worst' title='how far the CTF fits'><th>{quality.worst}</th>" in shown
     assert f"<td>{quality.score:.2f}</td>" in shown
     assert "<th>ice</th><td><i style='width: 0%'></i></td><td>–</td>" in shown  # it was not measured
