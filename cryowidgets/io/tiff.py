@@ -191,7 +191,7 @@ class TiffMovie(Opened):
             return image.height, image.width, image.dtype.newbyteorder("=")
         with self._turn:
             page = self._page(frame)
-        if len(page.shape) != 2 or page.dtype is None:
+        if len(page.shape) != 2 or page.dtype is None or not all(isinstance(n, int) for n in page.shape):
             raise InputError(f"{self.path} does not hold plain images: each has the shape {page.shape}, not (y, x).")
         return *page.shape, np.dtype(page.dtype)
 
