@@ -76,7 +76,7 @@ class Microscope:
         Movies for each grid square of the EPU tree.
     raw_frames : int
         About how many raw frames an EER movie has. Each frame of the recipe, and so each row of the true shifts, is
-        as many of them as the next; `open_movie(path, fractions=recipe.frames)` puts them together again.
+        as many of them as the next: `group`.
     recipe : Recipe, optional
         What is in the movies. `size` and `frames`, if given, take the place of those of the recipe.
 
@@ -87,7 +87,9 @@ class Microscope:
     gain, truth : Path
         The gain reference that multiplies the frames, and the answers.
     optics : dict
-        `pixel_size`, `voltage`, `cs`, `amplitude_contrast`, `dose_per_frame`.
+        `pixel_size`, `voltage`, `cs`, `amplitude_contrast`, `dose_per_frame`; the last is that of a raw frame of EER.
+    group : int
+        Raw frames for each frame of the recipe: to be put together again, where they are EER; else 1.
     """
 
     def __init__(
@@ -114,15 +116,14 @@ class Microscope:
         self.out, self.movies, self.every, self.seed = Path(out).absolute(), movies, every, seed
         self.format, self.tree, self.faults = format, tree, dict(faults or {})
         self.write_seconds, self.pause_seconds, self.per_square = write_seconds, pause_seconds, per_square
-        self.raw_frames = raw_frames
+        self.group = max(1, round(raw_frames / max(self.recipe.frames, 1))) if format == "eer" else 1
         self._check()
         folders = "Images-Disc1/GridSquare_*/Data" if tree == "epu" else "frames"
         self.pattern = str(self.out / folders / f"*{self._ending}")
         self.gain, self.truth = self.out / "gain.mrc", self.out / "truth.json"
         self.optics = {
-            name: getattr(self.recipe.optics, name)
-            for name in ("pixel_size", "voltage", "cs", "amplitude_contrast", "dose_per_frame")
-        }
+            name: getattr(self.recipe.optics, name) for name in ("pixel_size", "voltage", "cs", "amplitude_contrast")
+        } | {"dose_per_frame": self.recipe.dose_per_frame / self.group}
         self._write_gain()
 
     def run(self, stop: threading.Event | None = None) -> int:
@@ -186,8 +187,12 @@ class Microscope:
         elif fault == "rsync":
             os.replace(target, shot.path)
         if fault != "vanishes":
-            sidecar = sidecars.fractions_xml if self.tree == "epu" else sidecars.mdoc
-            sidecar(shot.path, shot.time, self.recipe, count if fault == "fewer frames" else self.recipe.frames)
+            told = count if fault == "fewer frames" else self.recipe.frames
+            if self.tree == "epu":
+                sidecars.fractions_xml(shot.path, shot.time, self.recipe, told)
+            else:
+                recipe = dataclasses.replace(self.recipe, dose_per_frame=self.optics["dose_per_frame"])
+                sidecars.mdoc(shot.path, shot.time, recipe, told * self.group)
         ledger.add(self._entry(shot, fault, truth, count))
         return shot
 
@@ -218,7 +223,7 @@ class Microscope:
         height, width = self.recipe.shape
         if self.format == "eer":
             dose = announced * self.recipe.dose_per_frame
-            raw = RawFrames(frames, self._parts, announced * self._parts, seed)
+            raw = RawFrames(frames, self.group, announced * self.group, seed)
             with open(path, "w+b", buffering=0) as file:
                 eer.write(file, raw, pixel_size=self.recipe.pixel_size, dose=dose, exposure=len(raw) / 250, seed=seed)
             return
@@ -239,13 +244,8 @@ class Microscope:
 
     def _last_frame_bytes(self, path: Path) -> int:
         if self.format == "eer":
-            return path.stat().st_size // (self.recipe.frames * self._parts)  # about
+            return path.stat().st_size // (self.recipe.frames * self.group)  # about
         return int(np.prod(self.recipe.shape)) if self.format == "mrc" else tiff.frame_extent(path, -1)[1]
-
-    @property
-    def _parts(self) -> int:
-        """Raw frames for each frame."""
-        return max(1, round(self.raw_frames / self.recipe.frames))
 
     def _write_gain(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -259,6 +259,7 @@ class Microscope:
             "seed": self.seed,
             "recipe": dataclasses.asdict(self.recipe),
             "optics": self.optics,
+            "group": self.group,
             "gain": self.gain.name,
             "pattern": os.path.relpath(self.pattern, self.out),
             "hot": camera.hot.tolist(),

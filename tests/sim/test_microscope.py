@@ -60,7 +60,8 @@ def test_electrons_are_listed(tmp_path, tree):
     assert (whole(path).whole, whole(path).frames) == (True, 300)
     assert whole(scope.out / cut["path"]).whole is False
     expected = simulate(scope.recipe, entry["seed"]).frames
-    with open_movie(path, fractions=4) as movie:
+    assert scope.optics["dose_per_frame"] == pytest.approx(1.5 / scope.group)
+    with open_movie(path, group=scope.group) as movie:
         frames = np.array(list(movie))
         assert (movie.raw_frames, movie.group, movie.remainder) == (300, 75, 0)
         assert movie.pixel_size == pytest.approx(1.2)
