@@ -34,6 +34,9 @@ tests: $(READY) browser ## the tests: TESTS="tests/kernels -k dose" for some of 
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 
+screenshots: $(READY) browser ## take the picture of the README anew
+	$(BIN)/python notebooks/images/session.py
+
 # The lock is one for all Pythons and systems, with hashes and without any address.
 lock: ## resolve requirements.lock anew
 	@test -x $(BIN)/uv || $(PYTHON) -m venv .venv
