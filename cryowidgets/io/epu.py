@@ -102,7 +102,9 @@ def _tree(content: bytes) -> tuple[ElementTree.Element | None, str]:
         fault = fault or str(error)
     for element in root.iter() if root is not None else ():
         element.tag = element.tag.rpartition("}")[2]
-    return root, fault or "it is empty"[: 0 if root is not None else None]
+    if root is None and not fault:
+        fault = "it is empty"
+    return root, fault
 
 
 def _moment(text: str | None) -> float:

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from cryowidgets.engine import inbox
 from cryowidgets.engine.engine import Engine
 from cryowidgets.engine.sources import Door
 from cryowidgets.io import eer, gain, mrc, tiff
@@ -289,6 +290,30 @@ def test_the_step_says_why_no_movie_comes_in_and_an_unwatched_session_ends(sessi
     assert len(events(project, "warning")) == 1
     with project.reader() as reader:
         assert all("100×256" in failure.error for failure in reader.failures())
+
+
+def test_groups_keep_their_names_when_the_engine_begins_again(session, folder):
+    def add(name, shift):
+        mdoc(write_movie(folder / f"{name}.mrc", age=3600), ImageShift=f"{shift} 0")
+
+    def groups():
+        with project.reader() as reader:
+            optics, names = reader.optics(), reader.exposures()["name"]
+            return {str(name): optics[exposure].name for name, exposure in zip(names, optics, strict=True)}
+
+    project = session(pixel_size=0, beam_shift_groups=True, timeout="0.2s")
+    for number, shift in enumerate((0.0, 5.0, -5.0)):
+        add(f"a{number}", shift)
+    Engine(project.folder, "inline").run()
+    before = groups()
+    assert set(before.values()) == {"opticsGroup1", "opticsGroup2", "opticsGroup3"}
+    for number, shift in enumerate((0.1, 5.1, -4.9, 10.0)):
+        add(f"b{number}", shift)
+    inbox.send(project.folder, "reopen")
+    Engine(project.folder, "inline").run()
+    after = groups()
+    assert {name: after[name] for name in before} == before
+    assert [after[f"b{n}"] for n in range(4)] == [*(before[f"a{n}"] for n in range(3)), "opticsGroup4"]
 
 
 def test_new_settings_mend_movies_that_are_in(session, folder, tmp_path):
