@@ -18,7 +18,7 @@ from cryowidgets.kernels.ctfmerge import merge
 from cryowidgets.kernels.ctfrefine import refine, roughly
 from cryowidgets.kernels.ctfresult import ANYWHERE, CtfFit, Limits, judge
 from cryowidgets.kernels.ctfsearch import Candidate, search
-from cryowidgets.kernels.spectrum import Spectrum, Tiles, power_spectrum, tile_spectra
+from cryowidgets.kernels.spectrum import BOX, Spectrum, Tiles, power_spectrum, tile_spectra
 from cryowidgets.kernels.thon import ThonRings, coarse, flatten
 from cryowidgets.kernels.xp import asnumpy
 
@@ -36,7 +36,10 @@ CERTAIN = 3.0
 FINEST_NODE = 3.0
 """Å to which nodes are looked for: ice of 50 nm has its first node there."""
 CANDIDATES = 4
-COARSE_SECTORS = 36
+COARSE_SECTORS, SECTORS = 36, 180
+"""Parts of a half turn over which elements of a ring are averaged, for a rough fit and for the last one."""
+MANY = 100_000
+"""Elements from which on the last fit averages as well; it loses a tenth of its accuracy."""
 
 
 def estimate(
@@ -46,7 +49,7 @@ def estimate(
     cs: float,
     amplitude_contrast: float,
     limits: Limits = ANYWHERE,
-    box: int = 512,
+    box: int = BOX,
     groups: Spectrum | None = None,
     tilt: bool = False,
     thickness: bool = False,
@@ -122,7 +125,7 @@ def fit(
     lens = (voltage, cs, amplitude_contrast)
     rings = flatten(spectrum, *lens, limits.resolution)
     tried, height = _tried(rings, limits)
-    result = refine(rings, tried[0], limits.search_phase)
+    result = refine(_manageable(rings), tried[0], limits.search_phase)
     found = judge(spectrum, rings, result, height, _gap(tried, limits.search_phase), limits)
     return _with_thickness(found, spectrum, lens, limits) if thickness and found.found else found
 
@@ -188,6 +191,10 @@ def _tried(rings: ThonRings, limits: Limits) -> tuple[list[Candidate], float]:
     return [candidate for candidate, _ in tried], tried[0][1]
 
 
+def _manageable(rings: ThonRings) -> ThonRings:
+    return coarse(rings, SECTORS) if len(rings.y) > MANY else rings
+
+
 def _gap(tried: list[Candidate], with_phase: bool) -> float:
     """Standard deviations between the best and the best at another defocus."""
     apart = 500.0 if with_phase else 200.0
@@ -231,7 +238,8 @@ def _roomier(
             rings = flatten(again, *lens, limits.resolution)
             terms = ctf.to_terms(found.defocus_u, found.defocus_v, found.angle)
             start = Candidate(*terms, found.phase_shift, found.decay, found.significance)
-            second = judge(again, rings, refine(rings, start, limits.search_phase), start.height, found.gap, limits)
+            result = refine(_manageable(rings), start, limits.search_phase)
+            second = judge(again, rings, result, start.height, found.gap, limits)
             if second.found:
                 return second, again
     return found, spectrum

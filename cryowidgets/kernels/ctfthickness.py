@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cryowidgets.kernels import ctf, ctfcurve, spectrum
 from cryowidgets.kernels.ctfrefine import Refined, refine
 from cryowidgets.kernels.ctfsearch import Candidate
-from cryowidgets.kernels.thon import Array, ThonRings
+from cryowidgets.kernels.thon import Array, ThonRings, coarse
 
 RANGE = 300.0, 6000.0
 STEP = 1.02
@@ -28,6 +28,7 @@ STEP = 1.02
 DECAYS = 0.0, 50.0, 100.0, 200.0, 400.0
 LEAST = 4.0
 """Standard deviations by which the exchanged rings must stand out."""
+SECTORS = 180
 SMOOTH = 6
 """Degree of the smooth curve that is no evidence of rings."""
 
@@ -59,6 +60,7 @@ def measure(rings: ThonRings, d: float, a: float, b: float, phase: float, decay:
         Of a fit without nodes: Å, degrees, Å².
     """
     thickness, trial = _search(rings, d, a, b, phase)
+    rings = coarse(rings, SECTORS)
     if not thickness:
         return Thick(None, 0.0)
     roughly = _beyond(rings, (d, a, b, phase), trial, thickness)

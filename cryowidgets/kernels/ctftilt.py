@@ -95,11 +95,11 @@ def find(
     powers = [asnumpy(p).ravel() for p, good in zip(tiles.powers, tiles.good, strict=True) if good]
     steepest = math.tan(math.radians(STEEPEST)) * image_pixel
     wide = flatten(mean, *lens, (resolution[0], max(resolution[1], FINEST[0])))
-    d, slope, height = _search(wide, _relative(mean, wide, powers), places, steepest, defocus, phase_shift)
+    d, slope, height = _search(wide, _relative(wide, powers), places, steepest, defocus, phase_shift)
     if height < LEAST_HEIGHT:
         return None
     fine = flatten(mean, *lens, (resolution[0], max(resolution[1], FINEST[1])))
-    d, slope, covariance = _refine(fine, _relative(mean, fine, powers), places, d, slope, phase_shift)
+    d, slope, covariance = _refine(fine, _relative(fine, powers), places, d, slope, phase_shift)
     return _tilt(d, slope, covariance, height, image_pixel)
 
 
@@ -134,9 +134,9 @@ def level(tiles: Tiles, tilt: Tilt, voltage: float, cs: float) -> Spectrum:
     return replace(mean, power=levelled.astype(np.float32))
 
 
-def _relative(mean: Spectrum, rings: ThonRings, powers: list[Array]) -> Array:
+def _relative(rings: ThonRings, powers: list[Array]) -> Array:
     """Power of each tile over the common background, minus one: (tiles, elements)."""
-    elements = elements_of(mean, rings)
+    elements = elements_of(rings)
     below = 1 / rings.background[rings.radius]
     return np.stack([power[elements] * below - 1 for power in powers])
 

@@ -20,6 +20,8 @@ from cryowidgets import cpu
 from cryowidgets.kernels import fourier
 from cryowidgets.kernels.xp import namespace, to_device
 
+BOX = 512
+"""Side of a spectrum in px unless another is asked for."""
 TAPER = 0.15
 """Share of a tile that its soft edges take, both together; neighbours overlap by as much."""
 SPOILT = 3.0
@@ -98,7 +100,7 @@ class Tiles:
         return Spectrum(total / len(chosen), self.pixel_size, len(chosen))
 
 
-def power_spectrum(image: Any, pixel_size: float, box: int = 512, finest: float = 1.4) -> Spectrum:
+def power_spectrum(image: Any, pixel_size: float, box: int = BOX, finest: float = 1.4) -> Spectrum:
     """Average the power spectra of overlapping tiles of an image; arguments as for `tile_spectra`."""
     return tile_spectra(image, pixel_size, box, finest).mean()
 
@@ -133,7 +135,7 @@ def average(spectra: Iterable[Spectrum]) -> Spectrum:
     return Spectrum(total / n, first.pixel_size, first.tiles)
 
 
-def tile_spectra(image: Any, pixel_size: float, box: int = 512, finest: float = 1.4) -> Tiles:
+def tile_spectra(image: Any, pixel_size: float, box: int = BOX, finest: float = 1.4) -> Tiles:
     """Power spectra of overlapping tiles of an image.
 
     Tiles are as large as `box` px of the coarser of `pixel_size` and `finest`; of their transforms the part that

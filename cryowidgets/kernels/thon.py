@@ -37,6 +37,8 @@ class ThonRings:
         Smooth background of the power, by ring, from ring 0 on.
     extent : float
         Side of a tile in Å.
+    box : int
+        The same in elements.
     resolution : (float, float)
         Å: the range that was cut out.
     voltage, cs, amplitude_contrast : float
@@ -51,6 +53,7 @@ class ThonRings:
     radius: NDArray[np.int64]
     background: Array
     extent: float
+    box: int
     resolution: tuple[float, float]
     voltage: float
     cs: float
@@ -91,7 +94,7 @@ def flatten(
 ) -> ThonRings:
     """Cut the range of `resolution` (Å, coarse and fine) out of a spectrum and remove its background."""
     values = asnumpy(power.power).astype(np.float64).ravel()
-    plane = _plane(power.box, power.pixel_size, resolution)
+    plane = _plane(power.box, power.extent / power.box, resolution)
     y, r = values[plane.elements], plane.radius
     background = _background(r, y) if len(y) else np.empty(0)
     return ThonRings(
@@ -103,6 +106,7 @@ def flatten(
         radius=r,
         background=background,
         extent=power.extent,
+        box=power.box,
         resolution=resolution,
         voltage=voltage,
         cs=cs,
@@ -149,25 +153,53 @@ def coarse(rings: ThonRings, sectors: int) -> ThonRings:
 
 
 def coarse_cells(rings: ThonRings, sectors: int) -> tuple[NDArray[np.int64], Array, tuple[Array, Array, Array]]:
-    """Cells of a ring and an azimuth sector: that of each element, the weight of each, and its mean k², cos 2θ, sin 2θ."""
-    cell = np.unique(sector_of(rings, sectors) * (int(rings.radius.max()) + 1) + rings.radius, return_inverse=True)[1]
-    weight = np.bincount(cell, rings.weight).astype(np.float64)
-    k2, cos2, sin2 = (
-        np.bincount(cell, rings.weight * values) / np.maximum(weight, 1e-12)
-        for values in (rings.k2, rings.cos2, rings.sin2)
-    )
-    return cell, weight, (k2, cos2, sin2)
+    """Cells of a ring and an azimuth sector, by radius.
+
+    Returns
+    -------
+    The cell of each element; the weight of each cell; its mean k², cos 2θ and sin 2θ.
+    """
+    cells = _cells(rings.box, rings.extent / rings.box, rings.resolution, sectors)
+    if len(cells.cell) != len(rings.y):
+        raise ValueError("These rings are coarse already.")
+    # All elements of a ring have one weight.
+    weight = np.bincount(cells.cell, rings.weight).astype(np.float64)
+    return cells.cell, weight, (cells.k2, cells.cos2, cells.sin2)
 
 
-def elements_of(power: spectrum.Spectrum, rings: ThonRings) -> NDArray[np.int64]:
+def elements_of(rings: ThonRings) -> NDArray[np.int64]:
     """Where the elements of flattened rings lie in the raveled power spectrum."""
-    return _plane(power.box, power.pixel_size, rings.resolution).elements
+    return _plane(rings.box, rings.extent / rings.box, rings.resolution).elements
 
 
 def sector_of(rings: ThonRings, sectors: int) -> NDArray[np.int64]:
     """Number of the azimuth sector of each element; sector 0 begins at the x axis, the last ends there."""
-    azimuth = 0.5 * np.arctan2(rings.sin2, rings.cos2)
+    return _sector(rings.cos2, rings.sin2, sectors)
+
+
+def _sector(cos2: Array, sin2: Array, sectors: int) -> NDArray[np.int64]:
+    azimuth = 0.5 * np.arctan2(sin2, cos2)
     return np.floor(azimuth * (sectors / math.pi)).astype(np.int64) % sectors
+
+
+@dataclass(frozen=True)
+class _Cells:
+    cell: NDArray[np.int64]
+    k2: Array
+    cos2: Array
+    sin2: Array
+
+
+@lru_cache(maxsize=16)
+def _cells(box: int, pixel_size: float, resolution: tuple[float, float], sectors: int) -> _Cells:
+    plane = _plane(box, pixel_size, resolution)
+    number = plane.radius * sectors + _sector(plane.cos2, plane.sin2, sectors)
+    cell = np.unique(number, return_inverse=True)[1]
+    count = np.bincount(cell)
+    means = [np.bincount(cell, values) / count for values in (plane.k2, plane.cos2, plane.sin2)]
+    for values in (cell, *means):
+        values.setflags(write=False)
+    return _Cells(cell, *means)
 
 
 def _background(radius: NDArray[np.int64], values: Array, degree: int = 6) -> Array:

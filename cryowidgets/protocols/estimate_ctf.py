@@ -11,7 +11,7 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc
 from cryowidgets.kernels import content, ctffit, ctfpicture
 from cryowidgets.kernels.ctfresult import CtfFit, Limits
-from cryowidgets.kernels.spectrum import Spectrum
+from cryowidgets.kernels.spectrum import BOX, Spectrum
 from cryowidgets.model import Ctf, Micrograph
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
@@ -61,7 +61,7 @@ class EstimateCtf(Protocol):
         unit="°", group="Phase plate", when=_searched
     )
     box = Int(
-        512,
+        BOX,
         min=128,
         max=2048,
         help="Side of the power spectrum; enlarged where the rings of a high defocus lie too close together",
