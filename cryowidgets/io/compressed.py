@@ -1,7 +1,8 @@
 """MRC movies in an archive's compression: gzip, bzip2, xz or zstandard.
 
 They are unpacked from the front, frame by frame, and a frame that lies before the last one read starts that anew: read
-such movies once and forward. Those of zstandard alone are unpacked into memory, as bytes.
+such movies once and forward. Those of zstandard alone are unpacked into memory, as bytes; those of bzip2, whose blocks
+do not depend on each other, on as many threads as there may be.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import BinaryIO
 import imagecodecs
 import numpy as np
 
+from cryowidgets import cpu
 from cryowidgets.errors import InputError
-from cryowidgets.io import mrcheader, packing
+from cryowidgets.io import bzip2, mrcheader, packing
 from cryowidgets.io.frames import Opened, open_file
 from cryowidgets.io.verdict import Verdict, judge
 
@@ -70,10 +72,12 @@ class CompressedMovie(Opened):
         self._suffix = self.path.suffix.lower()
         self._turn = Lock()
         self._file = open_file(path)
-        self._stream: BinaryIO | None = None
+        self._stream: BinaryIO | io.RawIOBase | None = None
         self._next = 0  # the frame that comes next in the stream
+        self._alone = False  # whether one thread is to unpack it
         try:
-            self.header = mrcheader.read_from(path, self._unpacked(), signed)
+            start = self._unpacked() if self._suffix == ".zst" else _unpacker(self._file, self._suffix)
+            self.header = mrcheader.read_from(path, start, signed)
         except _BROKEN as error:
             self.close()
             raise InputError(f"{path} cannot be unpacked: {error or 'it ends too early'}.") from error
@@ -93,7 +97,13 @@ class CompressedMovie(Opened):
         with self._turn:
             for i, image in enumerate(out):
                 try:
-                    self._read(first + i, image)
+                    try:
+                        self._read(first + i, image)
+                    except _BROKEN:
+                        if self._alone or self._suffix != ".bz2":
+                            raise
+                        self._alone, self._stream = True, None
+                        self._read(first + i, image)
                 except _BROKEN as error:
                     self._stream = None
                     why = error or "it ends too early"
@@ -119,8 +129,10 @@ class CompressedMovie(Opened):
         if not self.header.direct:
             self.header.decode(raw, image)
 
-    def _unpacked(self) -> BinaryIO:
+    def _unpacked(self):
         """The unpacked bytes from the first one on."""
+        if self._suffix == ".bz2" and cpu.threads() > 1 and not self._alone:
+            return bzip2.Unpacked(self._file)
         if self._suffix != ".zst":
             return _unpacker(self._file, self._suffix)
         if self._stream is None:

@@ -125,6 +125,7 @@ class EerMovie(Opened):
         self.dtype = np.dtype(np.uint8 if self.group < 256 else np.uint16)
         self._counts = np.full(self.raw_frames, np.nan)
         self._bad = np.zeros(self.raw_frames, bool)
+        self._thrifty = False  # whether codes that could waste bits do not
 
     def __getitem__(self, frame: int) -> np.ndarray:
         frame = range(len(self))[frame]
@@ -212,9 +213,12 @@ class EerMovie(Opened):
             rest = np.array(list(same))
             stream, begins, ends = self._read(rest)
             # Files of 8-bit run lengths exist in both ways; a frame is whole in one of them only.
-            for each_code in [code, replace(code, wasteful=False)] if code.wasteful else [code]:
-                good, electrons = self._add(each_code, stream, begins, ends, image, sign)
+            likely, other = replace(code, wasteful=not self._thrifty), replace(code, wasteful=self._thrifty)
+            for way in (likely, other) if code.wasteful else (code,):
+                good, electrons = self._add(way, stream, begins, ends, image, sign)
                 self._counts[rest[good]] = electrons[good]
+                if way is other and good.any():
+                    self._thrifty = not way.wasteful  # the next ones will be like these
                 rest, begins, ends = rest[~good], begins[~good], ends[~good]
                 if not len(rest):
                     break

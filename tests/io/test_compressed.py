@@ -2,17 +2,20 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import struct
+from unittest import mock
 
 import imagecodecs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryowidgets import cpu
 from cryowidgets.errors import InputError
-from cryowidgets.io import mrc
+from cryowidgets.io import bzip2, mrc
 from cryowidgets.io.movie import open_movie, whole
 
 FRAMES = np.random.default_rng(1).poisson(2, (6, 90, 110)).astype("i2")
@@ -27,9 +30,11 @@ def packed(tmp_path_factory):
     return {end: pack(path.read_bytes()) for end, pack in PACK.items()}, path.read_bytes()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("end", PACK)
 @pytest.mark.parametrize("name", ["m.mrc", "M.MRCS", "m.map"])
-def test_the_same_frames(tmp_path, packed, end, name):
+def test_the_same_frames(tmp_path, packed, end, name, threads, monkeypatch):
+    monkeypatch.setattr(cpu, "_threads", threads)
     path = tmp_path / (name + end)
     path.write_bytes(packed[0][end])
     assert whole(path).whole is (True if end in TELLING else None)
@@ -111,6 +116,32 @@ def _bgzip(data):
     body = gzip.compress(data)[10:]
     extra = b"BC" + struct.pack("<HH", 2, len(body) + 17)
     return gzip.compress(data)[:3] + b"\4" + bytes(4) + b"\0\xff" + struct.pack("<H", 6) + extra + body
+
+
+@settings(max_examples=15)
+@given(st.data(), st.sampled_from([1, 9]), st.integers(100, 5000))
+def test_bzip2_on_several_threads(data, level, chunk):
+    """Streams of any length one after the other, with marks anywhere in what is read at a time."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    lengths = data.draw(st.lists(st.sampled_from([0, 1, 70, 99_000, 100_000, 130_000]), max_size=2))
+    parts = [rng.poisson(1, n).astype("u1").tobytes() for n in (*lengths, 500)]
+    content = b"".join(bz2.compress(part, level) for part in parts)
+    with mock.patch.object(bzip2, "_CHUNK", chunk), mock.patch.object(cpu, "_threads", 3):
+        assert bzip2.Unpacked(io.BytesIO(content)).read() == b"".join(parts)
+        with pytest.raises(EOFError):
+            bzip2.Unpacked(io.BytesIO(content[:-20])).read()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_bzip2_with_a_mark_by_chance(tmp_path, packed, threads, monkeypatch):
+    """What several threads take for a block and is none leaves the movie to one."""
+    monkeypatch.setattr(cpu, "_threads", threads)
+    path = tmp_path / "m.mrc.bz2"
+    path.write_bytes(packed[0][".bz2"])
+    real = bzip2._marks
+    monkeypatch.setattr(bzip2, "_marks", lambda data, first: sorted([*real(data, first), (9999, bzip2._BLOCK)]))
+    with open_movie(path) as movie:
+        np.testing.assert_array_equal(movie.block(0, 6), FRAMES)
 
 
 @given(st.sampled_from(sorted(PACK)), st.data())
