@@ -78,7 +78,10 @@ def _electrons(
     frame: np.ndarray, upsampling: int, code: Code, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pixel of the camera and position within it for each electron, by rising pixel."""
-    y, x = np.divmod(np.flatnonzero(frame), frame.shape[1])
+    found = np.flatnonzero(frame != 0)  # of truth values: several times as fast
+    if upsampling == 1:
+        return found, *(rng.integers(0, 1 << bits, len(found), np.uint16) for bits in (code.x, code.y))
+    y, x = np.divmod(found, frame.shape[1])
     pixels, first = np.unique(y // upsampling * (frame.shape[1] // upsampling) + x // upsampling, return_index=True)
 
     def within(along: np.ndarray, bits: int) -> np.ndarray:
