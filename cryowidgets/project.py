@@ -81,9 +81,9 @@ class Project:
         if source:
             pattern = {"pattern": os.path.abspath(movies)} if movies else {}
             given[source] = {**pattern, **import_params, **given.get(source, {})}
-            for name in ("gain", "defects"):
-                if given[source].get(name):
-                    given[source][name] = os.path.abspath(given[source][name])
+            for file in ("gain", "defects"):
+                if given[source].get(file):
+                    given[source][file] = os.path.abspath(given[source][file])
         elif movies or import_params:
             raise WorkflowError(f"{template} has no step that imports movies, so it takes none.")
         unknown = set(given) - {step.name for step in steps}

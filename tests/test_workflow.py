@@ -71,7 +71,11 @@ def test_what_is_not_a_workflow_is_refused_by_name(tmp_path, text):
 
 def test_a_project_is_made_of_a_template_with_values_for_any_step(tmp_path):
     p = Project.create(
-        tmp_path / "p", movies=str(tmp_path / "*.tiff"), pixel_size=0.85, settings={"maxshift": {"max_movie_shift": 30}}
+        tmp_path / "p",
+        name="grid 3",
+        movies=str(tmp_path / "*.tiff"),
+        pixel_size=0.85,
+        settings={"maxshift": {"max_movie_shift": 30}},
     )
     assert list(p.steps) == ["movies", "align", "maxshift", "ctf", "quality"]
     assert p.steps["movies"].params["pixel_size"] == 0.85
@@ -79,6 +83,7 @@ def test_a_project_is_made_of_a_template_with_values_for_any_step(tmp_path):
     assert p.steps["ctf"].state == "saved"
     with p.reader() as reader:
         assert reader.steps()["ctf"].inputs == {"micrograph": "maxshift"}
+        assert reader.session().name == "grid 3"
 
 
 def test_nothing_is_written_for_a_project_that_is_refused(tmp_path):
