@@ -48,14 +48,13 @@ def angle_between(a, b):
     [
         (7000, 400, 20, {}),
         (12000, 1500, -75, {}),
-        (21000, 700, 88, {}),
         (30000, 1000, -30, {}),
         (45000, 500, 10, {"n": 1400}),
         (4000, 350, 50, {}),
-        (15000, 600, 60, {"pixel_size": 0.6, "n": 1800}),
+        (15000, 600, 60, {"pixel_size": 0.6, "n": 1400}),
         (15000, 600, 60, {"pixel_size": 2.2}),
         (15000, 600, -40, {"voltage": 200.0}),
-        (16000, 900, 25, {"shape": (700, 1500)}),
+        (16000, 900, 25, {"shape": (700, 1300)}),
     ],
 )
 def test_known_defocus_is_found(defocus, astigmatism, angle, more):
@@ -68,7 +67,7 @@ def test_known_defocus_is_found(defocus, astigmatism, angle, more):
     assert found.phase_shift == 0
 
 
-@pytest.mark.parametrize("defocus, phase", [(9000, 90), (18000, 35), (14000, 150), (22000, 90)])
+@pytest.mark.parametrize("defocus, phase", [(9000, 90), (18000, 35), (14000, 150)])
 def test_known_phase_shift_is_found(defocus, phase):
     image = specimen(defocus, 500, 30, phase=phase)
     found, _ = estimate(image, 1.2, **OPTICS, limits=Limits(phase_shift=(0, 180)))
@@ -138,7 +137,7 @@ def test_an_image_of_another_array_library_gives_the_same():
 
 
 def test_u_is_the_larger_and_the_angle_is_in_range():
-    for seed in range(4):
+    for seed in range(2):
         result, _ = estimate(specimen(14000, 20, 90, seed=seed, n=512), 1.2, **OPTICS)
         assert result.defocus_u >= result.defocus_v
         assert -90 < result.angle <= 90
@@ -147,7 +146,7 @@ def test_u_is_the_larger_and_the_angle_is_in_range():
 def test_standard_errors_tell_the_truth():
     errors = []
     rng = np.random.default_rng(5)
-    for seed in range(18):
+    for seed in range(12):
         defocus, astigmatism, angle = rng.uniform(8000, 20000), rng.uniform(500, 1200), rng.uniform(-90, 90)
         result, _ = estimate(specimen(defocus, astigmatism, angle, n=512, seed=seed, strength=0.8), 1.2, **OPTICS)
         errors.append(
@@ -233,7 +232,7 @@ def test_spectrum_that_is_not_finite_is_refused(image):
 
 def test_ice_shows_in_the_ice_density():
     def frozen(share):
-        noise = np.random.default_rng(3).standard_normal((1024, 1024))
+        noise = np.random.default_rng(3).standard_normal((768, 768))
         k = np.sqrt(ctf.polar(noise.shape, 1.2)[0])
         ring = share * np.exp(-0.5 * ((k - 1 / 3.67) / 0.004) ** 2)
         return estimate(fft.irfft2(fft.rfft2(noise) * (1 + ring)).astype(np.float32), 1.2, **OPTICS)[0].ice

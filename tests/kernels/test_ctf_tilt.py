@@ -14,7 +14,7 @@ OPTICS = (300.0, 2.7, 0.1)
 PIXEL = 1.4
 
 
-def tilted(tilt, axis, *, n=1152, strips=24, defocus=15000.0, astigmatism=400.0, angle=30.0, seed=0, strength=1.5):
+def tilted(tilt, axis, *, n=1088, strips=16, defocus=15000.0, astigmatism=400.0, angle=30.0, seed=0, strength=1.5):
     """Counts of a random specimen whose defocus follows a plane: bands along the axis, each seen through its lens."""
     rng = np.random.default_rng(seed)
     specimen = fft.rfft2(rng.standard_normal((n, n), np.float32))
@@ -125,7 +125,7 @@ def thick(thickness, *, noise=0.08, ring=0.35, decay=60.0, seed=0, defocus=18000
     return Spectrum(np.maximum(power, 0.01).astype(np.float32), PIXEL, 60)
 
 
-@pytest.mark.parametrize("thickness", [800.0, 1500.0, 3000.0])
+@pytest.mark.parametrize("thickness", [800.0, 3000.0])
 def test_nodes_tell_the_thickness(thickness):
     found = fit(thick(thickness), *OPTICS, thickness=True)
     assert found.thickness == pytest.approx(thickness, abs=50)
