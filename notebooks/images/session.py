@@ -1,8 +1,8 @@
-"""Take the picture of the README anew: a simulated session, its page in a real browser.
+"""Take the picture of the README anew: a simulated session under way, its page in a real browser.
 
-    python notebooks/images/session.py [--movies 24]
+    python notebooks/images/session.py [--movies 30] [--every 8]
 
-Needs Chromium; `make screenshots` sees to it. Takes some minutes, most of them for the movies.
+Needs Chromium; `make screenshots` sees to it. Takes as long as the session.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from cryowidgets import Project
-from cryowidgets.sim import microscope
+from cryowidgets.sim.microscope import Microscope
 from cryowidgets.sim.movie import Recipe
 from cryowidgets.widgets.kiosk import start
 
@@ -29,43 +32,50 @@ DRAWN = """() => [...document.querySelectorAll('.cw-left .cw-plot')].filter((e) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--movies", type=int, default=24)
+    parser.add_argument("--movies", type=int, default=30)
+    parser.add_argument("--every", type=float, default=8.0)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".png"))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cryowidgets-"))
+    scope = Microscope(folder / "scope", movies=options.movies, recipe=Recipe(molecule=1, camera=1))
+    project = Project.create(
+        folder / "session", name="demo", movies=scope.pattern, gain=str(scope.gain), **scope.optics
+    )
+    engine, camera = project.run(background=True), record(scope, options.every)
     try:
-        recipe = Recipe(molecule=1, camera=1, local=(0.5, 3.0), ripples=6)
-        scope = microscope.run(folder / "microscope", movies=options.movies, recipe=recipe)
-        project = Project.create(
-            folder / "session", name="simulated", movies=scope.pattern, gain=str(scope.gain), **scope.optics
-        )
-        engine = project.run(background=True)
-        with start(project.folder, kiosk=True) as page, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
-            try:
-                take(browser, page.url, options)
-            finally:
-                browser.close()
-                project.send("quit")
-                engine.wait(120)
+        with start(project.folder) as page:
+            take(project, page.url, options.movies - 3, options.out)
     finally:
+        camera.terminate()
+        camera.wait()
+        project.send("quit")
+        engine.wait(120)
         shutil.rmtree(folder)
     print(options.out)
 
 
-def take(browser: Browser, url: str, options: argparse.Namespace) -> None:
-    """Wait until the page shows a finished session, and take its picture."""
-    tab = browser.new_context(viewport=SIZE, device_scale_factor=1).new_page()
-    tab.goto(url)
-    tab.wait_for_function(DRAWN, timeout=120_000)
-    finished = f"() => document.querySelectorAll('.cw-body .cw-is-done').length >= {min(options.movies, 6)}"
-    tab.wait_for_function(finished, timeout=60_000 * (1 + options.movies))
-    tab.wait_for_function(
-        "() => !document.querySelector('.cw-body .cw-is-waiting, .cw-body .cw-is-running')", timeout=600_000
-    )
-    tab.wait_for_timeout(5000)  # for what the plots still draw
-    tab.screenshot(path=options.out)
-    Image.open(options.out).convert("RGB").quantize(256).save(options.out, optimize=True)
+def record(scope: Microscope, every: float) -> subprocess.Popen:
+    """Let the microscope record in a process of its own."""
+    command = [sys.executable, "-m", "cryowidgets", "sim", str(scope.out), "--every", str(every)]
+    command += ["--movies", str(scope.movies), "--recipe", "ripples=6", "--recipe", "local=0.5:3"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+def take(project: Project, url: str, done: int, out: Path) -> None:
+    """Take the picture of the page once so many movies are done."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_context(viewport=SIZE).new_page()
+        tab.goto(url)
+        end = time.monotonic() + 3600
+        with project.reader() as reader:
+            while reader.session().done < done and time.monotonic() < end:
+                tab.wait_for_timeout(1000)
+        tab.wait_for_function(DRAWN, timeout=120_000)
+        tab.wait_for_timeout(3000)  # for what the plots still draw
+        tab.screenshot(path=out)
+        browser.close()
+    Image.open(out).convert("RGB").quantize(256).save(out, optimize=True)
 
 
 def chromium() -> str:
