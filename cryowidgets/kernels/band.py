@@ -112,7 +112,7 @@ class Band:
         frequencies. Rows and columns at the end that do not fill a block are left out.
         """
         xp = namespace(frame)
-        small = _binned(frame, gain, self.bin)
+        small = binned(frame, gain, self.bin)
         mean = float(xp.sum(small, dtype=xp.float64)) / (small.shape[0] * small.shape[1])
         rows, columns = (to_device(t, frame) for t in self._taper)
         smooth = small - mean
@@ -254,7 +254,7 @@ class Spectra:
         return signal, noise
 
 
-def _binned(image: Any, gain: Any, block: int) -> Any:
+def binned(image: Any, gain: Any, block: int) -> Any:
     """Sums over blocks of pixels, float32."""
     xp = namespace(image)
     if xp is np:

@@ -13,7 +13,7 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc, star
 from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import Frames, open_movie
-from cryowidgets.kernels import gain, localmotion, motion, quality, spectrum, warp
+from cryowidgets.kernels import flow, gain, localmotion, motion, quality, spectrum, warp
 from cryowidgets.kernels.sums import add_up
 from cryowidgets.model import NAN, Micrograph, Movie, Optics
 from cryowidgets.protocols import relion
@@ -62,9 +62,9 @@ class AlignMovie(Protocol):
         "pairs of frames",
     ).tag(group="Motion", advanced=True)
     local = Enum(
-        ["field", "none"],
+        ["field", "flow", "none"],
         "field",
-        help="Local motion: one smooth field for all parts, or none",
+        help="Local motion: one smooth field for all parts; optical flow, which is less precise; or none",
     ).tag(group="Motion")
     patches = Int(
         0, min=0, max=24, help="Parts along the longer side that local motion is measured from; 0: one for each 450 Å"
@@ -150,7 +150,8 @@ class AlignMovie(Protocol):
                 self._write(out.file("_ODD.mrc"), sums.odd, pixel_size)
             jpeg.write(out.file("_thumbnail.jpg"), sums.plain)
             shifts = whole.shifts if local is None else local.shifts
-            covariance = whole.covariance if local is None or not local.ok else local.covariance
+            anew = local is not None and np.isfinite(local.covariance).all()
+            covariance = local.covariance if anew else whole.covariance
             field = local.field if local is not None else None
             blocks = relion.metadata(
                 movie, optics, file.shape, numbers, shifts, field, self.binning, defects, self._eer(file)
@@ -208,6 +209,8 @@ class AlignMovie(Protocol):
     def _local(self, frames: Raw, reference: np.ndarray | None, whole: motion.Motion, *known: float):
         if self.local == "none" or len(frames) < _FEWEST:
             return None
+        if self.local == "flow":
+            return flow.measure(frames.blocks(), reference, frames.shape, whole.shifts, *known[:2])
         number = None
         if self.patches:
             longer = max(frames.shape)

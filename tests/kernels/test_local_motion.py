@@ -6,7 +6,7 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from cryowidgets.kernels import gain, localfield, localmotion, motion
+from cryowidgets.kernels import flow, gain, localfield, localmotion, motion
 from cryowidgets.kernels.patches import Grid, Patches
 from cryowidgets.kernels.xp import asnumpy
 from cryowidgets.sim.recipe import Recipe, empty, hard
@@ -87,6 +87,16 @@ def test_an_empty_field_has_no_local_motion(corrected_movie):
     found = movie.measure(shifts=np.zeros((20, 2)))
     assert not found.ok and "held back" in found.why
     assert not found.at(np.array([5.0]), np.array([9.0])).any()
+
+
+def test_optical_flow_finds_the_field_too(moving):
+    """Less precisely than one smooth field, but far better than the whole frame alone."""
+    known = {"blocks": [(0, moving.raw)], "gain": moving.gain, "shape": moving.recipe.shape}
+    found = flow.measure(**known, shifts=moving.whole.shifts, pixel_size=1.0, dose_per_frame=1.25)
+    assert moving.error(found.at) < 0.8 * moving.error_of_whole()
+    y, x = np.array([100.0, 700.0]), np.array([300.0, 900.0])
+    np.testing.assert_allclose(found.field.grid(y, x)[:, [0, 1], [0, 1]].transpose(1, 0, 2), found.field.at(y, x))
+    assert found.tiles().shape == (20, 32, 32, 2) and found.field.rms() == pytest.approx(1.5, rel=0.5)
 
 
 def test_other_libraries_give_the_same(moving):

@@ -324,6 +324,14 @@ def test_methods_of_other_programs_are_there_for_comparison(movie, align, simula
     assert rms_error(align(movie, method=method).shifts, simulated.truth.shifts) < 0.8
 
 
+@pytest.mark.parametrize("local", ["flow", "none"])
+def test_local_motion_may_be_measured_otherwise_or_not_at_all(movie, align, simulated, local):
+    result = align(movie, local=local)
+    assert rms_error(result.shifts, simulated.truth.shifts) < 0.3
+    assert bool(result.local_motion) == (local == "flow")
+    assert result.motion_total_error > 0
+
+
 def test_a_stage_that_jumps_is_told(movie, align, simulated, tmp_path):
     frames = simulated.frames.copy()
     frames[6:] = np.roll(frames[6:], 25, axis=2)
