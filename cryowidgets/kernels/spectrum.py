@@ -160,17 +160,9 @@ def tile_spectra(image: Any, pixel_size: float, box: int = BOX, finest: float = 
     kept = min(box, tile, 2 * int(0.5 * tile * min(pixel_size / finest, 1.0)))
     edge = _window(tile)
     norm = 1 / float(np.sum(edge * edge)) ** 2
-    window = to_device((edge[:, None] * edge).astype(np.float32), image)
     corners = [(y, x) for y in _starts(height, tile) for x in _starts(width, tile)]
-
     # One tile at a time stays in the processor's cache, which is twice as fast as a stack of them.
-    def one(corner: tuple[int, int]) -> Any:
-        y, x = corner
-        part = xp.astype(image[y : y + tile, x : x + tile], xp.float32, copy=False)
-        part = (part - xp.mean(part)) * window
-        return _kept_power(fourier.rfft2(part), kept, norm, xp)
-
-    powers = cpu.each(one, corners) if xp is np else [one(corner) for corner in corners]
+    powers = (_on_host if xp is np else _anywhere)(image, corners, edge, kept, norm)
     totals = np.asarray([float(xp.sum(power)) for power in powers])
     places = np.asarray(corners) + 0.5 * (tile - np.asarray(image.shape))
     good = totals <= SPOILT * np.median(totals)
@@ -210,6 +202,38 @@ def _window(n: int) -> Any:
     """Flat, with cosine edges on `TAPER` of its length."""
     place = (np.arange(n) + 0.5) / n
     return 0.5 - 0.5 * np.cos(math.pi * np.minimum(np.minimum(place, 1 - place) / (0.5 * TAPER), 1))
+
+
+def _anywhere(image: Any, corners: list[tuple[int, int]], edge: Any, kept: int, norm: float) -> list[Any]:
+    """Power of the tiles at `corners`, by the functions of any array library."""
+    xp = namespace(image)
+    window = to_device((edge[:, None] * edge).astype(np.float32), image)
+    tile, powers = len(edge), []
+    for y, x in corners:
+        part = xp.astype(image[y : y + tile, x : x + tile], xp.float32, copy=False)
+        powers.append(_kept_power(fourier.rfft2((part - xp.mean(part)) * window), kept, norm, xp))
+    return powers
+
+
+def _on_host(image: Any, corners: list[tuple[int, int]], edge: Any, kept: int, norm: float) -> list[Any]:
+    """The same by compiled loops."""
+    from cryowidgets.kernels import spectrumloops
+
+    edge, tile = edge.astype(np.float32), len(edge)
+
+    def one(corner: tuple[int, int]) -> Any:
+        y, x = corner
+        part = np.empty((tile, tile), np.float32)
+        if image.dtype == np.float32 and image.dtype.isnative:
+            spectrumloops.windowed(image, y, x, edge, part)
+        else:
+            cut = np.ascontiguousarray(image[y : y + tile, x : x + tile], np.float32)
+            spectrumloops.windowed(cut, 0, 0, edge, part)
+        power = np.empty((kept, kept // 2 + 1), np.float32)
+        spectrumloops.kept_power(fourier.rfft2(part), np.float32(norm), power)
+        return power
+
+    return cpu.each(one, corners)
 
 
 def _kept_power(transform: Any, kept: int, norm: float, xp: Any) -> Any:

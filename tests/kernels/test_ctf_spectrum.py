@@ -4,6 +4,7 @@ import array_api_strict
 import numpy as np
 import pytest
 
+from cryowidgets.kernels import spectrum
 from cryowidgets.kernels.spectrum import attenuation, average, correlation, power_spectrum, tile_spectra
 from cryowidgets.kernels.xp import asnumpy
 
@@ -109,6 +110,15 @@ def test_other_array_libraries_and_devices_agree(device):
     both = average([theirs, theirs])
     assert both.power.device == theirs.power.device
     np.testing.assert_allclose(asnumpy(both.power), asnumpy(theirs.power), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, ">f4"])
+def test_compiled_loops_give_what_arrays_give(dtype):
+    image = (40 + 6 * white((500, 640))).astype(dtype)
+    edge, corners = spectrum._window(300), [(0, 0), (200, 340), (31, 7)]
+    compiled, arrays = (way(image, corners, edge, 256, 0.01) for way in (spectrum._on_host, spectrum._anywhere))
+    for ours, theirs in zip(compiled, arrays, strict=True):
+        np.testing.assert_allclose(inner(ours), inner(theirs), rtol=1e-5, atol=1e-5 * theirs.mean())
 
 
 @pytest.mark.gpu
