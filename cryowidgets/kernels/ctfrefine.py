@@ -30,9 +30,9 @@ ENOUGH = 1e-2
 """Gain in χ² below which a descent ends: a tenth of a standard error."""
 OUTLIER = 6.0
 """Standard deviations beyond which an element is left out: crystals."""
-MISFIT = 0.1
+MISFIT = 0.25
 """Share of the rings by which the model is wrong anyhow."""
-CAUTION = 1.5
+CAUTION = 4.0
 """How much larger the model's error is taken than what is left over, for the fit has swallowed most of it."""
 REACH = 8
 """Circles on either side that say how wrong the model is here."""
