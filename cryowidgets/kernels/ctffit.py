@@ -91,11 +91,12 @@ def estimate(
     if plane is not None and plane.tilt > CERTAIN * plane.tilt_error:
         spectrum = ctftilt.level(tiles, plane, voltage, cs)
         found = fit(spectrum, *lens, limits)
-    elif groups is not None and groups.box == tiles.box and math.isclose(groups.extent, tiles.extent, rel_tol=1e-4):
-        found, spectrum = fit_both(tiles.mean(), replace(groups, pixel_size=tiles.pixel_size), *lens, limits)
     else:
         spectrum = tiles.mean()
-        found = fit(spectrum, *lens, limits)
+        if groups is not None and groups.box == tiles.box and math.isclose(groups.extent, tiles.extent, rel_tol=1e-4):
+            found, spectrum = fit_both(spectrum, replace(groups, pixel_size=tiles.pixel_size), *lens, limits)
+        else:
+            found = fit(spectrum, *lens, limits)
         found, spectrum = _roomier(found, spectrum, image, pixel_size, lens, limits)
     if thickness and found.found:
         found = _with_thickness(found, spectrum, lens, limits)
@@ -240,7 +241,8 @@ def _roomier(
             start = Candidate(*terms, found.phase_shift, found.decay, found.significance)
             result = refine(_manageable(rings), start, limits.search_phase)
             second = judge(again, rings, result, start.height, found.gap, limits)
-            if second.found:
+            better = spectrum.precision is None or second.defocus_error < found.defocus_error
+            if second.found and better:
                 return second, again
     return found, spectrum
 
