@@ -211,9 +211,9 @@ def test_a_command_reaches_the_inbox_and_its_answer_the_page(desk, filled):
 def test_parameters_of_a_step_are_a_form(desk):
     desk.page.get_by_role("button", name="Parameters", exact=True).click()
     field = desk.page.locator(".cw-field", has_text="voltage").locator("input")
-    field.fill("1", timeout=30_000)
+    field.fill("4000", timeout=30_000)
     field.press("Enter")
-    desk.wait("document.querySelector('.cw-wrong [role=alert]')?.textContent.includes('write a float from 20 to 3000')")
+    desk.wait("document.querySelector('.cw-wrong [role=alert]')?.textContent.includes('write a float from 0 to 3000')")
     field.fill("200")
     field.press("Enter")
     desk.wait("!document.querySelector('.cw-wrong')")
