@@ -21,9 +21,8 @@ from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 HIGHEST = 0.45
 """cycles/px up to which frequencies are used, whatever the resolution asked for."""
 
-MOST = 600_000
-"""Elements of a band. Shifts are the more precise the larger the frame is, so that a large one does with less detail:
-4096² px down to 9 Å give 0.035 px."""
+MOST = 400_000
+"""Elements of a band. Shifts are the more precise the larger the frame is, so that a large one needs less detail."""
 
 HIGH_PASS = 200.0
 """Å; illumination and thickness, which vary more slowly than this, are given no weight."""

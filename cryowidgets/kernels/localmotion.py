@@ -27,10 +27,10 @@ from cryowidgets.kernels.patches import HIGH_PASS, Grid, Patches
 BELIEVED = 4.5
 """By how much the logarithm of the likelihood of pieces that were held back must rise: three standard deviations."""
 
-_STAGES = (14.0, 10.0, 7.0, 5.0)
+_STAGES = (14.0, 8.0, 5.0)
 """Å; finer detail than that of a stage is left out of it."""
 
-_CONVERGED = 0.01  # px
+_CONVERGED = 0.02  # px
 _USUAL = np.array([2.0, 1.0, 0.5])  # Å of slopes, bends and ripples
 _SHARES = 0.05, 50.0
 _STEPS = np.array([1 / 4, 1 / 2, 1.0, 2.0, 4.0])  # by which they are tried larger or smaller
@@ -124,12 +124,15 @@ def measure(
     """
     n = len(shifts)
     grid = Grid.over(shape, pixel_size, resolution, patches)
-    pieces = Patches(grid, blocks, gain, shifts, resolution, pixel_size)
-    fading = np.ones((n, len(pieces.radius)))
-    if dose_per_frame:
+
+    def fading(k: np.ndarray) -> np.ndarray:
+        if not dose_per_frame:
+            return np.ones((n, len(k)))
         ends = pre_exposure + dose_per_frame * np.arange(1, n + 1)
-        fading = dose.weights(ends[:, None], pieces.radius[None, :] / pixel_size, voltage)
-    fit = _Fit(pieces, fading, pixel_size, shifts - shifts.mean(axis=0), dose_per_frame, pre_exposure)
+        return np.asarray(dose.weights(ends[:, None], k[None, :], voltage))
+
+    pieces = Patches(grid, blocks, gain, shifts, resolution, pixel_size, fading)
+    fit = _Fit(pieces, pixel_size, shifts - shifts.mean(axis=0), dose_per_frame, pre_exposure)
     for finest in [stage for stage in _STAGES if stage > resolution * 1.05] + [resolution]:
         for _ in range(2 if finest > resolution else 8):
             if fit.step(finest) < _CONVERGED:
@@ -152,7 +155,6 @@ class _Fit:
     def __init__(
         self,
         pieces: Patches,
-        fading: np.ndarray,
         pixel_size: float,
         shifts: np.ndarray,
         dose_per_frame: float,
@@ -163,8 +165,8 @@ class _Fit:
         self._space = localfield.terms(grid.shape, *grid.centres.T)
         self._time = localfield.times(n, dose_per_frame)
         self._whole0 = shifts
-        self._power = pieces.scale(fading)
-        self._own = np.square(fading)  # (n, rings)
+        self._power = pieces.power
+        self._own = np.square(pieces.fading)  # (n, rings)
         # unknowns of one axis: a shift for each frame, then the coefficients of the field
         self._kind = np.repeat(localfield.KINDS, self._time.shape[1])
         self._x = np.zeros((n + len(self._kind), 2))

@@ -11,8 +11,8 @@ from cryowidgets.kernels import fourier
 from cryowidgets.kernels.band import Band, Spectra
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
-RESOLUTION = 10.0
-"""Å; finer detail is not looked at."""
+RESOLUTION, MOST = 10.0, 150_000
+"""Å of the finest detail looked at, and elements of the band: a large frame is found with less detail."""
 
 CLEAR = 6.0
 """Standard deviations of a peak that is no chance."""
@@ -49,7 +49,8 @@ def search(spectra: Spectra, pixel_size: float, max_shift: float) -> tuple[np.nd
 
 def _correlate(spectra: Spectra, pixel_size: float, max_shift: float, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the correlation of each frame with the sum of the others peaks, and how high, in standard deviations."""
-    small, rows = spectra.band.within(pixel_size / RESOLUTION)
+    area = math.prod(spectra.band.shape)
+    small, rows = spectra.band.within(min(pixel_size / RESOLUTION, math.sqrt(MOST / (2 * area))))
     like = spectra.faded[0]
     xp, rows = namespace(like), to_device(rows, like)
     coarse = [xp.take(x, rows, axis=0)[:, : small.c + 1] for x in spectra.faded]

@@ -8,7 +8,7 @@ about as much memory as a quarter of the raw movie takes as float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,20 @@ class Grid:
 
 
 class Patches:
-    """Spectra of all pieces in all frames.
+    """Spectra of all pieces in all frames, each times what is left of the signal in the frame.
+
+    Parameters
+    ----------
+    grid : Grid
+    blocks : iterable of (int, array (k, y, x))
+        Raw frames in blocks, each with the number of its first.
+    gain : array (y, x), float32, or None
+    shifts : (n, 2)
+        Of the whole frame, px, followed by whole pixels.
+    resolution, pixel_size : float
+        Å, Å/px.
+    fading : callable
+        From frequencies (k,), 1/Å, to what is left of the signal in each frame, (n, k).
 
     Attributes
     ----------
@@ -104,6 +117,9 @@ class Patches:
         How many elements of the whole plane each stands for, 0 where it is not used.
     count : (rings,)
         Sum of `weight` in each ring.
+    power : (rings,)
+        Of a frame before fading: mean over pieces and frames.
+    fading : (n, rings)
     re, im : lists of arrays (n, a, b), float32
         One for each piece; shifts are undone in place by `move`.
     offset : (pieces, n, 2)
@@ -120,6 +136,7 @@ class Patches:
         shifts: np.ndarray,
         resolution: float,
         pixel_size: float,
+        fading: Callable[[np.ndarray], np.ndarray],
     ) -> None:
         self.grid, self.n = grid, len(shifts)
         small = grid.side // grid.block
@@ -144,27 +161,14 @@ class Patches:
         self.re: list[Any] = [None] * len(grid.centres)
         self.im: list[Any] = [None] * len(grid.centres)
         self.total: list[tuple[Any, Any]] = [(None, None)] * len(grid.centres)
+        self.fading = fading(self.radius / pixel_size)
+        powers = np.zeros((len(grid.centres), len(self.radius)))
         for first, raw in blocks:
-            self._take(first, raw, gain)
+            self._take(first, raw, gain, powers)
+        self.power = np.maximum(powers.sum(axis=0) / np.maximum(self.count * self.n * len(self), 1e-30), 1e-9)
 
     def __len__(self) -> int:
         return len(self.grid.centres)
-
-    def scale(self, fading: np.ndarray) -> np.ndarray:
-        """Multiply each frame with its fading (n, rings), and all so that the mean power is 1; the power of a frame
-        before fading in each ring, mean over pieces and frames: (rings,)."""
-        power = sum(each(self._power, range(len(self))))
-        power = power / np.maximum(self.count * self.n * len(self), 1e-30)
-        mean = float((power * self.count).sum() / max(self.count.sum(), 1e-30))
-        factor = 1 / math.sqrt(max(mean, 1e-30))
-        spread = to_device((fading * factor)[:, self.ring].astype(np.float32), self.re[0])
-
-        def fade(p: int) -> None:
-            self.re[p] *= spread
-            self.im[p] *= spread
-
-        each(fade, range(len(self)))
-        return np.maximum(power / max(mean, 1e-30), 1e-9)
 
     def move(self, displacement: np.ndarray) -> None:
         """Undo displacements (pieces, n, 2), px, whatever was undone before; and add the frames up."""
@@ -195,10 +199,11 @@ class Patches:
         found = each(of, range(len(self)))
         return np.stack([gradient for gradient, _ in found]), np.array([likelihood for _, likelihood in found])
 
-    def _take(self, first: int, raw: Any, gain: Any) -> None:
+    def _take(self, first: int, raw: Any, gain: Any, powers: np.ndarray) -> None:
+        """Transform the pieces of some frames; their power in each ring, summed, is added to `powers`."""
         xp = namespace(raw)
         part = slice(first, first + raw.shape[0])
-        keep_y = to_device(self._keep[0], raw)
+        faded = self.fading[part].astype(np.float32)
 
         def transform(p: int) -> None:
             if self.re[p] is None:
@@ -207,19 +212,21 @@ class Patches:
                 self.re[p], self.im[p] = (xp.empty(size, dtype=xp.float32, **where) for _ in range(2))
             piece = _cut(raw, gain, self._corners[p, part], self.grid, self._taper)
             if xp is np:
+                from cryowidgets.kernels.patchloops import split
+
                 half = scipy.fft.rfft(piece, axis=2, overwrite_x=True)[:, :, : self._keep[1]]
                 half = scipy.fft.fft(half, axis=1, overwrite_x=True)
-            else:
-                half = xp.fft.fft(xp.fft.rfft(piece, axis=2)[:, :, : self._keep[1]], axis=1)
-            half = xp.take(half, keep_y, axis=1)
-            self.re[p][part, ...], self.im[p][part, ...] = xp.real(half), xp.imag(half)
+                split(half, self._keep[0], faded, self.ring, self.weight, self.re[p][part], self.im[p][part], powers[p])
+                return
+            half = xp.fft.fft(xp.fft.rfft(piece, axis=2)[:, :, : self._keep[1]], axis=1)
+            half = xp.take(half, to_device(self._keep[0], raw), axis=1)
+            re, im = xp.real(half), xp.imag(half)
+            power = asnumpy(xp.sum(re * re + im * im, axis=0)) * self.weight
+            powers[p] += np.bincount(self.ring.ravel(), power.ravel(), len(self.radius))
+            spread = to_device(faded[:, self.ring], raw)
+            self.re[p][part, ...], self.im[p][part, ...] = re * spread, im * spread
 
         each(transform, range(len(self)))
-
-    def _power(self, p: int) -> np.ndarray:
-        xp = namespace(self.re[p])
-        power = asnumpy(xp.sum(self.re[p] ** 2 + self.im[p] ** 2, axis=0))
-        return np.bincount(self.ring.ravel(), (power * self.weight).ravel(), len(self.radius))
 
 
 def _cut(raw: Any, gain: Any, corner: np.ndarray, grid: Grid, window: np.ndarray) -> Any:

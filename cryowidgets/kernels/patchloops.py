@@ -123,3 +123,25 @@ def slopes(
         out[j, 0] = -2 * np.pi * along_y
         out[j, 1] = -2 * np.pi * along_x
     return 0.5 * likelihood
+
+
+@compiled
+def split(
+    half: np.ndarray,  # (n, rows, b) complex64
+    keep: np.ndarray,  # (a,) int64: rows that are kept
+    fading: np.ndarray,  # (n, rings) float32
+    ring: np.ndarray,  # (a, b) int64
+    weight: np.ndarray,  # (a, b) float32
+    re: np.ndarray,  # (n, a, b) float32
+    im: np.ndarray,
+    power: np.ndarray,  # (rings,) float64, added to
+) -> None:
+    """Real and imaginary parts of what is kept of transforms, faded; and the power before."""
+    for j in range(len(half)):
+        for y in range(len(keep)):
+            row, r, w = half[j, keep[y]], ring[y], weight[y]
+            for x in range(len(row)):
+                a, b = row[x].real, row[x].imag
+                f = fading[j, r[x]]
+                re[j, y, x], im[j, y, x] = a * f, b * f
+                power[r[x]] += w[x] * (a * a + b * b)

@@ -107,18 +107,18 @@ def test_other_libraries_give_the_same(moving):
     pieces = []
     for library in (np.ascontiguousarray, lambda a: array_api_strict.asarray(a, device=DEVICE)):
         blocks = [(0, library(raw[:3].copy())), (3, library(raw[3:].copy()))]
-        found = Patches(grid, blocks, library(factor.copy()), shifts, 5.0, 1.0)
-        power = found.scale(np.linspace(1, 0.5, 4)[:, None] * np.ones((4, len(found.radius))))
+        fading = lambda k: np.linspace(1, 0.5, 4)[:, None] * np.ones((4, len(k)))  # noqa: E731
+        found = Patches(grid, blocks, library(factor.copy()), shifts, 5.0, 1.0, fading)
         found.move(shifts[None] + np.linspace(0, 0.3, 4)[:, None, None])
-        pieces.append((power, *found.slopes(np.ones((4, len(found.radius)))), asnumpy(found.total[1][0])))
+        pieces.append((found.power, *found.slopes(np.ones((4, len(found.radius)))), asnumpy(found.total[1][0])))
     for host, device in zip(*pieces, strict=True):
         np.testing.assert_allclose(device, host, rtol=1e-5, atol=1e-5 * np.abs(host).max())
 
 
 def test_slopes_are_the_derivative_of_the_likelihood(moving):
     grid = Grid.over((512, 512), 1.0, 6.0, (2, 2))
-    pieces = Patches(grid, [(0, np.ascontiguousarray(moving.raw[:5, :512, :512]))], None, np.zeros((5, 2)), 6.0, 1.0)
-    pieces.scale(np.ones((5, len(pieces.radius))))
+    blocks = [(0, np.ascontiguousarray(moving.raw[:5, :512, :512]))]
+    pieces = Patches(grid, blocks, None, np.zeros((5, 2)), 6.0, 1.0, lambda k: np.ones((5, len(k))))
     weight = np.ones((4, len(pieces.radius)))
     at = np.random.default_rng(0).uniform(-1, 1, (4, 5, 2))
     pieces.move(at)
