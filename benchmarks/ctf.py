@@ -13,6 +13,7 @@ tilt, axis and thickness follow where they are asked for. `--nothing` counts how
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tempfile
 import time
 from dataclasses import dataclass
@@ -112,7 +113,9 @@ def made(size: int, seed: int, options: argparse.Namespace) -> Recipe:
         thickness=(800.0, 3000.0) if options.thickness else 0.0,
         **more,
     )
-    return hard(recipe) if options.hard else recipe
+    if options.hard:
+        recipe = dataclasses.replace(hard(recipe), **({"local": 0.0, "jitter": 0.0} if options.still else {}))
+    return recipe
 
 
 def aligned(folder: Path, recipe: Recipe, seed: int, options: argparse.Namespace) -> tuple[Micrograph, Truth]:

@@ -20,9 +20,9 @@ from cryowidgets.kernels.xp import asnumpy, namespace
 
 PIXEL = 3.6
 """Å/px to which the image is binned."""
-INNER, OUTER = 4, 8
+INNER, OUTER = 4, 4
 """The variance is that within squares of so many binned px, and a mean over so many squares along either side."""
-RATIO = 1.35
+RATIO = 1.2
 """Least ratio of the two levels."""
 APART = 5.0
 """Least distance of the two levels in standard deviations within them; a gradient of thickness makes 3.5."""
@@ -98,7 +98,7 @@ def survey(image: Any, pixel_size: float, spectrum: Spectrum | None = None) -> C
     square = factor * INNER
     rows, columns = (n // square for n in image.shape)
     rows, columns = rows - rows % 2, columns
-    if min(rows, columns) < OUTER:
+    if min(rows, columns) < 2 * OUTER:
         raise ValueError(f"An image of {image.shape} px is too small to tell what it shows.")
     # Every second row of squares tells enough, in half of the time.
     part = xp.reshape(image[: rows * square, : columns * square], (rows, square, columns * square))[::2, :, :]
@@ -131,7 +131,7 @@ def survey(image: Any, pixel_size: float, spectrum: Spectrum | None = None) -> C
 
 def _two_levels(grain: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where the upper of two levels is; nowhere if there is one only."""
-    values = np.log(grain)
+    values = ndimage.uniform_filter(np.log(grain), 3, mode="nearest")  # film is not a single square
     ordered = np.sort(values.ravel())
     n = len(ordered)
     low = np.arange(1, n)
