@@ -78,11 +78,11 @@ def spectrum_curve() -> LivePlot:
 
 RECENT = 50
 _NOTES = {
+    "score": (2, ""),
     "motion_total": (1, "Å"),
     "defocus_u": (2, "µm"),
     "astigmatism": (0, "nm"),
     "fit_resolution": (1, "Å"),
-    "score": (2, ""),
 }
 
 
@@ -108,7 +108,7 @@ def rows(plot: LivePlot, found: Mapping[str, Any], time: str = "acquired") -> di
             made[column] = found["exposure"] if "exposure" in found else found["id"]
         elif column in ("defocus_u", "defocus_v"):
             made[column] = np.asarray(found[column]) * 1e-4
-        elif column == "astigmatism":
+        elif column == "astigmatism" and "score" not in plot.columns:  # beside a score it is a part of it, 0 to 1
             made[column] = np.asarray(found[column]) * 0.1
         else:
             made[column] = found[column]

@@ -57,7 +57,9 @@ def test_a_score_is_shown_with_its_parts_and_what_is_worst(wire, project, reader
     widget.refresh(reader)
     (plot,) = widget.results._rows.plots
     rows = reader.rows("quality")
-    np.testing.assert_array_equal(plot.column("score"), rows["score"])
+    for part in ("score", "fit", "astigmatism", "drift"):
+        np.testing.assert_array_equal(plot.column(part), rows[part])
+    assert plot.note == f"median of all 12: {np.median(rows['score']):.2f}"
     assert list(plot.column("worst")) == list(rows["worst"])
     quality = reader.exposure(12).items["quality"]
     shown = widget.results.item.value
