@@ -57,16 +57,14 @@ def smooth(
     line = 1e4 * (1 + np.outer(t - t.mean(), t - t.mean()) / n**2)  # as good as unknown
     noise = np.diag(variance)
 
-    best, likeliest = line, -np.inf
-    for step in _WALK:
-        for change in _BEND:
-            prior = line + step**2 * walk + change**2 * bend
-            factor = np.linalg.cholesky(prior + noise)
-            white = np.linalg.solve(factor, shifts)
-            # both axes share one prior
-            log = -0.5 * float(np.square(white).sum()) - shifts.shape[1] * float(np.log(np.diag(factor)).sum())
-            if log > likeliest:
-                best, likeliest = prior, log
+    step, change = (v.ravel()[:, None, None] for v in np.meshgrid(np.square(_WALK), np.square(_BEND)))
+    priors = line + step * walk + change * bend
+    factor = np.linalg.cholesky(priors + noise)
+    white = np.linalg.solve(factor, np.broadcast_to(shifts, (len(priors), *shifts.shape)))
+    # both axes share one prior
+    logs = -0.5 * np.square(white).sum(axis=(1, 2))
+    logs -= shifts.shape[1] * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    best = priors[np.argmax(logs)]
     gain = np.linalg.solve(best + noise, best).T
     covariance = centred @ (best - gain @ best) @ centred
     return centred @ gain @ shifts, covariance
