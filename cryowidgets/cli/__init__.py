@@ -37,7 +37,9 @@ def main() -> None:
     """Live cryo-EM processing: movies are aligned and measured while the microscope runs."""
 
 
-_ORDER = "demo new run serve status stop pause resume reopen retry reject readmit set export batch sim compile plugins show"
+_ORDER = """
+demo new run serve status stop pause resume reopen retry reject readmit set export batch sim compile plugins show
+"""
 for _command in sorted(
     (*session.COMMANDS, *look.COMMANDS, *serve.COMMANDS, *demo.COMMANDS, *sim.COMMANDS, *compile.COMMANDS),
     key=lambda c: _ORDER.split().index(c.name),

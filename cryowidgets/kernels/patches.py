@@ -17,7 +17,7 @@ import scipy.fft
 
 from cryowidgets.cpu import each
 from cryowidgets.kernels import fourier
-from cryowidgets.kernels.xp import asnumpy, namespace, to_device
+from cryowidgets.kernels.xp import asnumpy, namespace, to_device, zeros
 
 SIDE = 450.0
 """Å that a piece covers, about; it is told apart from its neighbours by motion, and must itself hold together."""
@@ -207,9 +207,8 @@ class Patches:
 
         def transform(p: int) -> None:
             if self.re[p] is None:
-                where = {} if xp is np else {"device": raw.device}
                 size = (self.n, len(self.ky), len(self.kx))
-                self.re[p], self.im[p] = (xp.empty(size, dtype=xp.float32, **where) for _ in range(2))
+                self.re[p], self.im[p] = zeros(size, raw), zeros(size, raw)
             piece = _cut(raw, gain, self._corners[p, part], self.grid, self._taper)
             if xp is np:
                 from cryowidgets.kernels.patchloops import split

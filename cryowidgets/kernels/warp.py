@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.cpu import bands, each
-from cryowidgets.kernels.xp import namespace, to_device
+from cryowidgets.kernels.xp import namespace, to_device, zeros
 
 TILE, TAPS = 32, 6
 
@@ -58,11 +58,8 @@ class Adder:
     """
 
     def __init__(self, shape: tuple[int, int], sets: int, like: Any, groups: int = 0, still: bool = False) -> None:
-        xp = namespace(like)
         self._still = still
-        where = {} if xp is np else {"device": like.device}
-        self.sums = xp.zeros((sets, *shape), dtype=xp.float32, **where)
-        self.groups = xp.zeros((groups, *shape), dtype=xp.float32, **where)
+        self.sums, self.groups = zeros((sets, *shape), like), zeros((groups, *shape), like)
 
     def add(
         self, raw: Any, gain: Any, displacement: np.ndarray, weights: np.ndarray, group: np.ndarray | None = None

@@ -54,6 +54,17 @@ def to_device(x: Any, like: Any) -> Any:
     return xp.asarray(asnumpy(x), device=like.device)
 
 
+def zeros(shape: tuple[int, ...], like: Any) -> Any:
+    """Zeros, float32, in the library of `like` and beside it on the same device."""
+    xp = namespace(like)
+    if xp is np:
+        return np.zeros(shape, np.float32)
+    if _is_cupy(like):
+        with like.device:
+            return xp.zeros(shape, dtype=xp.float32)
+    return xp.zeros(shape, dtype=xp.float32, device=like.device)
+
+
 def put(x: Any, index: Any, values: Any) -> Any:
     """The array `x` (1-D) with ``x[index] = values``; in place where the library can, so go on with the result.
 

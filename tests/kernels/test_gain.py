@@ -173,3 +173,29 @@ def test_a_large_dead_area_is_filled_from_elsewhere():
 def test_no_defects_cost_nothing():
     frame = np.ones((8, 8), np.float32)
     assert gain.Repair(defects_at(np.zeros((8, 8), bool)), frame)(frame, np.random.default_rng(0)) is frame
+
+
+@LIBRARIES
+def test_raw_frames_and_gain_are_repaired_together(library):
+    """The draw is of counts, and the gain of a defect is the mean of its neighbours'."""
+    rng = np.random.default_rng(11)
+    factor = rng.uniform(0.9, 1.1, (32, 32)).astype(np.float32)
+    frame = rng.poisson(5, (32, 32)).astype(np.uint8)
+    mask = np.zeros((32, 32), bool)
+    mask[10, 12] = mask[20, 5] = True
+    factor[mask], frame[mask] = 0, 255
+    repair = gain.Repair(defects_at(mask), library.asarray(frame))
+    mended = asnumpy(repair.repaired(library.asarray(factor)))
+    near = factor[8:13, 10:15]
+    assert mended[10, 12] == pytest.approx(near.sum() / 24, rel=1e-5)
+    np.testing.assert_array_equal(mended[~mask], factor[~mask])
+    assert asnumpy(repair(library.asarray(frame), rng))[mask].max() < 30
+
+
+@LIBRARIES
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_sums_of_frames(library, dtype):
+    frames = np.random.default_rng(12).integers(0, 200, (5, 33, 47)).astype(dtype)
+    kind = np.float32 if dtype is np.float32 else np.uint32
+    total = gain.add(library.asarray(frames), library.asarray(np.ones((33, 47), kind)))
+    np.testing.assert_array_equal(asnumpy(total), frames.sum(axis=0, dtype=kind) + 1)

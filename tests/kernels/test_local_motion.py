@@ -12,6 +12,20 @@ from cryowidgets.kernels.xp import asnumpy
 from cryowidgets.sim.recipe import Recipe, empty, hard
 
 DEVICE = array_api_strict.Device("device1")
+
+
+def strict(array):
+    return array_api_strict.asarray(array, device=DEVICE)
+
+
+def on_a_gpu(array):
+    cupy = pytest.importorskip("cupy", exc_type=ImportError)
+    if not cupy.cuda.is_available():
+        pytest.skip("no GPU")
+    return cupy.asarray(array)
+
+
+LIBRARIES = pytest.mark.parametrize("library", [strict, pytest.param(on_a_gpu, marks=pytest.mark.gpu)])
 MOVING = {"pixel_size": 1.0, "dose_per_frame": 1.25, "local": 1.5, "defocus": (8000.0, 20000.0)}
 
 
@@ -99,16 +113,17 @@ def test_optical_flow_finds_the_field_too(moving):
     assert found.tiles().shape == (20, 32, 32, 2) and found.field.rms() == pytest.approx(1.5, rel=0.5)
 
 
-def test_other_libraries_give_the_same(moving):
+@LIBRARIES
+def test_other_libraries_give_the_same(moving, library):
     """Pieces, their sums and the slopes of the likelihood: numba and the array standard, to 1e-5."""
     raw, factor = moving.raw[:4, :320, :384], moving.gain[:320, :384]
     shifts = moving.whole.shifts[:4]
     grid = Grid.over(raw.shape[1:], 1.0, 5.0, (2, 2))
     pieces = []
-    for library in (np.ascontiguousarray, lambda a: array_api_strict.asarray(a, device=DEVICE)):
-        blocks = [(0, library(raw[:3].copy())), (3, library(raw[3:].copy()))]
+    for place in (np.ascontiguousarray, library):
+        blocks = [(0, place(raw[:3].copy())), (3, place(raw[3:].copy()))]
         fading = lambda k: np.linspace(1, 0.5, 4)[:, None] * np.ones((4, len(k)))  # noqa: E731
-        found = Patches(grid, blocks, library(factor.copy()), shifts, 5.0, 1.0, fading)
+        found = Patches(grid, blocks, place(factor.copy()), shifts, 5.0, 1.0, fading)
         found.move(shifts[None] + np.linspace(0, 0.3, 4)[:, None, None])
         pieces.append((found.power, *found.slopes(np.ones((4, len(found.radius)))), asnumpy(found.total[1][0])))
     for host, device in zip(*pieces, strict=True):

@@ -13,6 +13,20 @@ SHAPE, PIXEL_SIZE = (160, 224), 1.1
 DEVICE = array_api_strict.Device("device1")
 
 
+def strict(array):
+    return array_api_strict.asarray(array, device=DEVICE)
+
+
+def on_a_gpu(array):
+    cupy = pytest.importorskip("cupy", exc_type=ImportError)
+    if not cupy.cuda.is_available():
+        pytest.skip("no GPU")
+    return cupy.asarray(array)
+
+
+LIBRARIES = pytest.mark.parametrize("library", [strict, pytest.param(on_a_gpu, marks=pytest.mark.gpu)])
+
+
 def movie(n=12, shape=SHAPE, seed=0):
     rng = np.random.default_rng(seed)
     frames = rng.poisson(2.0, (n, *shape)).astype(np.uint8)
@@ -167,18 +181,19 @@ def test_cropping_is_that_of_the_full_sums(small):
         assert relative(a, expected) < 1e-4
 
 
-def test_other_libraries_give_the_same():
+@LIBRARIES
+def test_other_libraries_give_the_same(library):
     """numba on the host and the array standard elsewhere, to 1e-5."""
     frames, shifts = movie(5)
     gain = np.random.default_rng(3).uniform(0.9, 1.1, SHAPE).astype(np.float32)
     options = {"exposures": 2.0 * np.arange(1, 6), "halves": True, "group": np.array([0, 0, 1, 1, 1])}
     groups, groups_there = [], []
     host = add_up(frames, shifts, gain=gain, see=lambda image: groups.append(image.copy()), **options)
-    there = (array_api_strict.asarray(a, device=DEVICE) for a in (frames, gain))
+    there = (library(a) for a in (frames, gain))
     keep = lambda image: groups_there.append(asnumpy(image).copy())  # noqa: E731
     device = add_up(next(there), shifts, gain=next(there), see=keep, **options)
     for name in ("plain", "weighted", "even", "odd"):
-        assert getattr(device, name).device == DEVICE
+        assert type(getattr(device, name)) is type(library(gain))
         assert relative(getattr(device, name), getattr(host, name)) < 1e-5
     assert relative(np.stack(groups_there), np.stack(groups)) < 1e-5
 
