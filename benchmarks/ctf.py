@@ -1,6 +1,6 @@
 """How well and how fast the CTF is measured: simulated movies against their truth.
 
-    python benchmarks/ctf.py [--sizes 1024 2048 4096] [--movies 20] [--seed 1000] [--still] [--phase] [--groups]
+    python benchmarks/ctf.py [--sizes 1024 2048 4096] [--movies 20] [--seed 1000] [--still] [--phase] [--groups DOSE]
                              [--hard] [--tilt] [--thickness] [--nothing 100]
 
 Movies go the whole way, from a file with its gain through AlignMovie to EstimateCtf; with `--still` they do not move,
@@ -34,8 +34,6 @@ from cryowidgets.sim.recipe import Recipe, hard
 
 WRONG = 500.0
 """Å of mean defocus beyond which another ring was taken for the first."""
-GROUP = 4.0
-"""e/Å² of a group of frames."""
 
 
 @dataclass
@@ -63,7 +61,9 @@ def main() -> None:
     parser.add_argument("--defocus", type=float, nargs=2, default=(7000.0, 30000.0), help="Å")
     parser.add_argument("--still", action="store_true", help="nothing moves; whole micrographs, fewer frames")
     parser.add_argument("--phase", action="store_true", help="phase shifts of 20 to 160°, searched")
-    parser.add_argument("--groups", action="store_true", help="with --still: use spectra of groups of frames as well")
+    parser.add_argument(
+        "--groups", type=float, default=0.0, metavar="DOSE", help="with --still: spectra of groups of so many e/Å², too"
+    )
     parser.add_argument("--hard", action="store_true", help="carbon, dirt, uneven ice")
     parser.add_argument("--tilt", action="store_true", help="tilts of 20 to 40°, measured")
     parser.add_argument("--thickness", action="store_true", help="thickness of 80 to 300 nm, measured")
@@ -136,7 +136,7 @@ def still(folder: Path, recipe: Recipe, seed: int, options: argparse.Namespace) 
     truth, frames = stream(recipe, seed)
     gain = recipe.detector.gain
     total = np.zeros(recipe.shape, np.float32)
-    each = max(round(GROUP / recipe.dose_per_frame), 1)
+    each = max(round(options.groups / recipe.dose_per_frame), 1)
     group, spectra, kept = np.zeros(recipe.shape, np.float32), [], ""
     for j, frame in enumerate(frames):
         total += frame

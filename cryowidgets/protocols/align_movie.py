@@ -79,7 +79,7 @@ class AlignMovie(Protocol):
         group="Micrographs"
     )
     spectrum_dose = Float(
-        4.0,
+        8.0,
         min=0,
         help="Exposure of the groups of frames whose mean power spectrum is kept, for the CTF to be measured from it "
         "and the micrograph together; 0 for none",
