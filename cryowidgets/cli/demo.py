@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cryowidgets.project import Project
     from cryowidgets.sim.microscope import Microscope
 
+LOCAL = "0.8:2"
+"""How far parts of the specimen move beside the whole, px."""
+
 PATIENCE = 600.0
 """Seconds that the engine of a demo has after the last movie."""
 INTERRUPTED = 130
@@ -109,6 +112,7 @@ def _begin(folder: Path, faults: tuple[str, ...], settings: dict[str, Any]) -> t
     )
     height, width = settings["size"]
     command = [sys.executable, "-m", "cryowidgets", "sim", str(raw), "--size", f"{height}x{width}"]
+    command += ["--recipe", f"local={LOCAL}"]
     for name in ("movies", "every", "frames", "seed"):
         command += [f"--{name}", str(settings[name])]
     for fault in faults:
