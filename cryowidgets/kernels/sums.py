@@ -105,7 +105,7 @@ def add_up(
     if adder is None:
         raise ValueError("There are no frames to add up.")
     small = new_shape or shape
-    finish = _Finish(shape, small, still)
+    finish = _Finish(shape, small, None if still else displacement)
     plain, weighted = finish.transforms(adder.sums, curves)
     even = odd = None
     if halves:
@@ -173,12 +173,14 @@ def _points(shape: tuple[int, int]) -> int:
 class _Finish:
     """From sums in real space to the spectra of sums, freed of the response of moving, and back."""
 
-    def __init__(self, shape: tuple[int, int], small: tuple[int, int], still: bool) -> None:
+    def __init__(self, shape: tuple[int, int], small: tuple[int, int], displacement: np.ndarray | None) -> None:
         self._shape, self._small = shape, small
         ky, kx = fourier.frequencies(small)
         self._k = [f * s / n for f, s, n in zip((ky, kx), small, shape, strict=True)]  # cycles per px of the frames
         self._per = float(_FINE * max(shape))
-        full = [np.ones_like(r) for r in warp.response(shape)] if still else warp.response(shape)
+        full = np.ones((shape[0], 1), np.float32), np.ones((1, shape[1] // 2 + 1), np.float32)
+        if displacement is not None:
+            full = warp.response(shape, displacement)
         rows = np.abs(np.rint(self._k[0].ravel() * shape[0])).astype(np.int64)
         self._response = full[0][rows], full[1][:, : small[1] // 2 + 1]
 

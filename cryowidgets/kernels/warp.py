@@ -2,7 +2,7 @@
 
 A tile of 32² px is moved as a whole: within it, local motion differs by a few hundredths of a pixel at most. Values
 between pixels come from six neighbours along each axis, weighted so that over all fractions of a pixel the response is
-as close as can be to one falling curve, `response`. That curve is divided out of the sum once, in Fourier space, which
+as close as can be to one falling curve. That curve, `response`, is divided out of the sum once, in Fourier space, which
 leaves an error of 2 % up to 0.35 cycles/px and of 4 % at 0.4; bilinear interpolation would lose a third there.
 """
 
@@ -119,19 +119,27 @@ class Adder:
             self.groups[group, ...] += image
 
 
-def response(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """What moving leaves of the frequencies of a half plane of `shape`, mean over all shifts: (y, 1), (1, x // 2 + 1).
+def response(shape: tuple[int, int], displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What moving by given displacements leaves of the frequencies of a half plane: (y, 1) and (1, x // 2 + 1).
 
-    Where it has fallen below 0.3 it is given as that, so that a sum can be divided by it.
+    It is the root mean square over frames and tiles, so that noise divided by it is white again. Where it has fallen
+    below 0.3 it is given as that.
     """
-    table = _table()
-    offset = np.arange(TAPS) - (TAPS // 2 - 1)
-    fraction = np.arange(_STEPS) / _STEPS
-    k = np.linspace(0, 0.5, 257)
-    mean = [(table * np.cos(2 * np.pi * f * (offset - fraction[:, None]))).sum(axis=1).mean() for f in k]
-    y, x = np.abs(np.fft.fftfreq(shape[0])), np.fft.rfftfreq(shape[1])
-    curves = [np.maximum(np.interp(f, k, mean), _LEAST).astype(np.float32) for f in (y, x)]
+    fraction = np.rint(np.asarray(displacement, float) * _STEPS).astype(np.int64) % _STEPS
+    curves = []
+    for axis, places in enumerate((np.abs(np.fft.fftfreq(shape[0])), np.fft.rfftfreq(shape[1]))):
+        share = np.bincount(fraction[..., axis].ravel(), minlength=_STEPS) / fraction[..., axis].size
+        power = np.interp(places, np.linspace(0, 0.5, _powers().shape[1]), share @ _powers())
+        curves.append(np.maximum(np.sqrt(power), _LEAST).astype(np.float32))
     return curves[0][:, None], curves[1][None, :]
+
+
+@lru_cache(maxsize=1)
+def _powers() -> np.ndarray:
+    """What is left of the power of each frequency from 0 to 0.5 cycles/px, for each fraction of a pixel."""
+    offset = np.arange(TAPS) - (TAPS // 2 - 1)
+    wave = np.exp(2j * np.pi * offset[:, None] * np.linspace(0, 0.5, 129))
+    return np.square(np.abs(_table() @ wave))
 
 
 def _taps(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
