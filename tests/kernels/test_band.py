@@ -74,9 +74,9 @@ def test_a_smaller_band_lies_within():
 
 def test_resolution_decides_until_frames_are_large():
     assert Band.up_to(5.0, (1024, 1024), 1.0).highest == pytest.approx(0.2)
-    assert Band.up_to(1.0, (1024, 1024), 1.0).highest == 0.45
+    assert Band.up_to(1.0, (512, 512), 1.0).highest == 0.45
     large = Band.up_to(3.0, (8184, 11520), 0.4)
-    assert large.ring.size < 610_000 and large.bin > 2
+    assert large.ring.size < 410_000 and large.bin > 2
     assert large.shape[0] % large.bin == 0 and 8184 - large.shape[0] < large.bin
 
 
