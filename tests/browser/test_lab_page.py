@@ -145,6 +145,10 @@ def test_dashboard_runs_and_a_reload_keeps_every_row(chromium, lab, filled, tmp_
         filled.sample(2)
         shows(reader)
         page.keyboard.press("Control+s")
+        until = time.monotonic() + 60
+        while "widget-view+json" not in (tmp_path / "live.ipynb").read_text():  # a reload before that loses the outputs
+            assert time.monotonic() < until, "the notebook was not saved"
+            page.wait_for_timeout(100)
         page.reload()
         filled.arrive(1)
         filled.process()
