@@ -16,10 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from cryowidgets.cpu import each, threads
 from cryowidgets.kernels import dose, fixedpattern, motionvariants, trajectory
 from cryowidgets.kernels.band import Band, Spectra
 from cryowidgets.kernels.motionsearch import CLEAR, search
@@ -147,11 +150,13 @@ def _collect(
     """The bands of all frames, and how much of their mean to take away for what repeats in all of them."""
     bands: list[Any] = []
     band, repeating = Band((1, 1), 0.0), fixedpattern.Pattern()
-    for frame in frames:
+    rest = iter(frames)
+    while some := list(islice(rest, threads())):
         if not bands:
-            band = Band.up_to(resolution, (int(frame.shape[0]), int(frame.shape[1])), pixel_size)
-        bands.append(band.transform(frame, gain))
-        repeating.add(frame, gain)
+            band = Band.up_to(resolution, (int(some[0].shape[0]), int(some[0].shape[1])), pixel_size)
+        bands += each(partial(band.transform, gain=gain), some)
+        for frame in some:
+            repeating.add(frame, gain)
     return bands, band, repeating.share() if pixel_size < fixedpattern.FINEST else 0.0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cryowidgets.cpu import each
 from cryowidgets.kernels import fourier
 from cryowidgets.kernels.band import Band, Spectra
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
@@ -66,10 +67,14 @@ def _correlate(spectra: Spectra, pixel_size: float, max_shift: float, width: int
             y_phase, x_phase = small.phases(shift, like)
             aligned.append(x * y_phase * x_phase)
         total = sum(aligned[1:], start=aligned[0])
-        step = np.zeros((spectra.n, 2))
-        for j in range(spectra.n):
+
+        def look(j: int, aligned: list[Any] = aligned, total: Any = total) -> tuple[np.ndarray, float]:
             own = sum(aligned[max(j - half, 0) : j + half + 1], start=xp.zeros_like(total))
-            step[j], height[j] = peaks.find(xp.conj(total - own) * own * weight, small)
+            return peaks.find(xp.conj(total - own) * own * weight, small)
+
+        seen = each(look, range(spectra.n))
+        step = np.stack([place for place, _ in seen])
+        height = np.array([high for _, high in seen])
         clear = height >= CLEAR
         new = shifts + step
         if 2 <= clear.sum() < spectra.n:  # what is left over may be anywhere: put it between its neighbours
