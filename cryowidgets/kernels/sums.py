@@ -85,7 +85,8 @@ def add_up(
     group : (frames,) int, ascending, optional
         Group of each frame, counted from 0; groups are added up as well.
     see : callable, optional
-        Is shown the sum of each group, (y, x) float32, which it must not keep.
+        Is shown the sum of each group, (y, x) float32, which it must not keep. Its spectrum still has the response of
+        moving, `warp.response`.
     """
     n = len(displacement)
     weights, curves = _basis(n, exposures, shape, pixel_size, voltage)
@@ -105,7 +106,7 @@ def add_up(
     if adder is None:
         raise ValueError("There are no frames to add up.")
     small = new_shape or shape
-    finish = _Finish(shape, small, None if still else displacement)
+    finish = _Finish(shape, small, displacement)
     plain, weighted = finish.transforms(adder.sums, curves)
     even = odd = None
     if halves:
@@ -173,16 +174,12 @@ def _points(shape: tuple[int, int]) -> int:
 class _Finish:
     """From sums in real space to the spectra of sums, freed of the response of moving, and back."""
 
-    def __init__(self, shape: tuple[int, int], small: tuple[int, int], displacement: np.ndarray | None) -> None:
+    def __init__(self, shape: tuple[int, int], small: tuple[int, int], displacement: np.ndarray) -> None:
         self._shape, self._small = shape, small
         ky, kx = fourier.frequencies(small)
-        self._k = [f * s / n for f, s, n in zip((ky, kx), small, shape, strict=True)]  # cycles per px of the frames
+        self._k = ky * small[0] / shape[0], kx * small[1] / shape[1]  # cycles per px of the frames
         self._per = float(_FINE * max(shape))
-        full = np.ones((shape[0], 1), np.float32), np.ones((1, shape[1] // 2 + 1), np.float32)
-        if displacement is not None:
-            full = warp.response(shape, displacement)
-        rows = np.abs(np.rint(self._k[0].ravel() * shape[0])).astype(np.int64)
-        self._response = full[0][rows], full[1][:, : small[1] // 2 + 1]
+        self._response = warp.response(self._k[0], self._k[1], displacement)
 
     def transforms(self, sums: Any, curves: np.ndarray) -> tuple[Any, Any]:
         """Of the plain sum, which is the first, and of the weighted one, None where there are no `curves`."""

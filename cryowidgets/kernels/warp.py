@@ -119,19 +119,21 @@ class Adder:
             self.groups[group, ...] += image
 
 
-def response(shape: tuple[int, int], displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What moving by given displacements leaves of the frequencies of a half plane: (y, 1) and (1, x // 2 + 1).
+def response(ky: np.ndarray, kx: np.ndarray, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What moving by given displacements leaves of frequencies along y and along x, cycles/px: of the shapes given.
 
     It is the root mean square over frames and tiles, so that noise divided by it is white again. Where it has fallen
-    below 0.3 it is given as that.
+    below 0.3 it is given as that; where nothing moves it is 1.
     """
+    if not np.any(displacement):
+        return np.ones_like(ky, dtype=np.float32), np.ones_like(kx, dtype=np.float32)
     fraction = np.rint(np.asarray(displacement, float) * _STEPS).astype(np.int64) % _STEPS
     curves = []
-    for axis, places in enumerate((np.abs(np.fft.fftfreq(shape[0])), np.fft.rfftfreq(shape[1]))):
+    for axis, k in enumerate((ky, kx)):
         share = np.bincount(fraction[..., axis].ravel(), minlength=_STEPS) / fraction[..., axis].size
-        power = np.interp(places, np.linspace(0, 0.5, _powers().shape[1]), share @ _powers())
+        power = np.interp(np.abs(k), np.linspace(0, 0.5, _powers().shape[1]), share @ _powers())
         curves.append(np.maximum(np.sqrt(power), _LEAST).astype(np.float32))
-    return curves[0][:, None], curves[1][None, :]
+    return curves[0], curves[1]
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc, star
 from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import Frames, open_movie
-from cryowidgets.kernels import flow, gain, localmotion, motion, quality, spectrum, warp
+from cryowidgets.kernels import flow, fourier, gain, localmotion, motion, quality, spectrum, warp
 from cryowidgets.kernels.sums import add_up
 from cryowidgets.model import NAN, Micrograph, Movie, Optics
 from cryowidgets.protocols import relion
@@ -125,11 +125,12 @@ class AlignMovie(Protocol):
             shape = _binned(file.shape[1:], self.binning)
             weighted = self.dose_weighting and optics.dose_per_frame > 0
             ends = before + optics.dose_per_frame * np.arange(1, len(frames) + 1)
+            displacement = warp.uniform(whole.shifts, frames.shape) if local is None else local.tiles()
             spectra: list[spectrum.Spectrum] = []
             sums = add_up(
                 frames.blocks(),
                 reference,
-                warp.uniform(whole.shifts, frames.shape) if local is None else local.tiles(),
+                displacement,
                 frames.shape,
                 optics.pixel_size,
                 ends if weighted else None,
@@ -144,7 +145,8 @@ class AlignMovie(Protocol):
             if weighted:
                 self._write(out.file("_DW.mrc"), sums.weighted, pixel_size)
             if spectra:
-                write_spectrum(out.file("_PS.mrc"), spectrum.average(spectra))
+                mean = _white(spectrum.average(spectra), optics.pixel_size, displacement)
+                write_spectrum(out.file("_PS.mrc"), mean)
             if self.halves:
                 self._write(out.file("_EVN.mrc"), sums.even, pixel_size)
                 self._write(out.file("_ODD.mrc"), sums.odd, pixel_size)
@@ -257,6 +259,13 @@ class AlignMovie(Protocol):
     def _write(self, path, image: np.ndarray, pixel_size: float) -> None:
         half = self.output_type == "float16" and float(np.abs(image).max()) < _LARGEST_HALF
         mrc.write(path, image.astype(np.float16) if half else image, pixel_size)
+
+
+def _white(found: spectrum.Spectrum, pixel_size: float, displacement: np.ndarray) -> spectrum.Spectrum:
+    """The spectrum of moved frames freed of what moving them did to it."""
+    y, x = fourier.frequencies((found.box, found.box), found.pixel_size)
+    y, x = warp.response(y * pixel_size, x * pixel_size, displacement)
+    return dataclasses.replace(found, power=found.power / np.square(y * x))
 
 
 def _binned(shape: Sequence[int], binning: float) -> tuple[int, int]:

@@ -309,6 +309,12 @@ def test_halves_and_spectrum_are_written(moving):
     np.testing.assert_allclose(even + odd, whole, atol=1e-2)
     spectrum = read_spectrum(result.power_spectrum)
     assert spectrum.power.shape[0] == 2 * (spectrum.power.shape[1] - 1) and (spectrum.power[1:, 1:] > 0).all()
+    ky, kx = fourier.frequencies((spectrum.box, spectrum.box))
+    far = (np.hypot(ky, kx) > 0.38) & (np.hypot(ky, kx) < 0.43) & (kx > 0.02) & (np.abs(ky) > 0.02)
+    aside = np.abs(np.abs(np.arctan2(ky, kx)) - np.pi / 4) < np.pi / 8
+    along, between = (spectrum.power[far & where].mean() for where in (~aside, aside))
+    # noise is as strong along the axes as between them
+    assert along / between == pytest.approx(1, abs=0.05)
 
 
 def test_figures_come_with_their_errors(moving):
