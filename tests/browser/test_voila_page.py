@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -347,8 +348,9 @@ def test_what_cannot_be_served_is_said_at_once(tmp_path, filled, free_port):
 
 def kernel_process(server, kernel: str) -> psutil.Process | None:
     for process in psutil.Process(server.process.pid).children():
-        if process.status() != psutil.STATUS_ZOMBIE and any(kernel in word for word in process.cmdline()):
-            return process
+        with suppress(psutil.NoSuchProcess):  # it may end while we look
+            if process.status() != psutil.STATUS_ZOMBIE and any(kernel in word for word in process.cmdline()):
+                return process
     return None
 
 
