@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cryowidgets.cpu import each
 from cryowidgets.kernels import ctf, ctfcurve, ctfthickness, ctftilt
 from cryowidgets.kernels.ctfmerge import merge
 from cryowidgets.kernels.ctfrefine import refine, roughly
@@ -153,8 +154,8 @@ def fit_both(
             return doubt, whole
     lens = (voltage, cs, amplitude_contrast)
     rings = flatten(whole, *lens, limits.resolution), flatten(groups, *lens, limits.resolution)
-    best = max((_tried(r, limits)[0][0] for r in rings), key=lambda c: c.height)
-    quick = [roughly(coarse(r, COARSE_SECTORS), best, limits.search_phase) for r in rings]
+    best = max(each(lambda r: _tried(r, limits)[0][0], rings), key=lambda c: c.height)
+    quick = each(lambda r: roughly(coarse(r, COARSE_SECTORS), best, limits.search_phase), rings)
     to_the_end = (limits.resolution[0], 0.0)
     both = merge(
         whole,
@@ -187,7 +188,7 @@ def _tried(rings: ThonRings, limits: Limits) -> tuple[list[Candidate], float]:
     """Maxima of the search after a rough fit, the best first, and its height in the search."""
     starts = search(rings, limits.defocus, limits.astigmatism, limits.phase_shift, CANDIDATES)
     quick = coarse(rings, COARSE_SECTORS)
-    tried = [(roughly(quick, start, limits.search_phase), start.height) for start in starts]
+    tried = each(lambda start: (roughly(quick, start, limits.search_phase), start.height), starts)
     tried.sort(key=lambda pair: -pair[0].height)
     return [candidate for candidate, _ in tried], tried[0][1]
 
