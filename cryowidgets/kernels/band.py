@@ -15,7 +15,7 @@ import numpy as np
 import scipy.fft
 
 from cryowidgets.cpu import bands, each, threads
-from cryowidgets.kernels.fourier import Rings
+from cryowidgets.kernels.fourier import Rings, cosine_edges
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
 HIGHEST = 0.45
@@ -135,7 +135,7 @@ class Band:
 
     @cached_property
     def _taper(self) -> tuple[np.ndarray, np.ndarray]:
-        rows, columns = (_cosine_edges(n // self.bin) for n in self.shape)
+        rows, columns = (cosine_edges(n // self.bin, _TAPER) for n in self.shape)
         return rows[:, None], columns[None, :]
 
 
@@ -246,9 +246,7 @@ class Spectra:
         summed = asnumpy(self.averages.mean(xp.real(total) ** 2 + xp.imag(total) ** 2))
         together = self.fading2.sum(axis=0)
         signal = (summed - together * self.power) / np.maximum(together**2 * (1 - 1 / self.n), 1e-30)
-        kernel = np.array([0.25, 0.5, 1.0, 0.5, 0.25])
-        count = np.maximum(np.convolve(self.count, kernel, "same"), 1e-9)
-        signal = np.maximum(np.convolve(signal * self.count, kernel, "same") / count, 0)
+        signal = np.maximum(over_rings(signal, self.count), 0)
         noise = np.maximum(self.power - signal * together / self.n, 1e-3 * self.power)
         return signal, noise
 
@@ -271,9 +269,8 @@ def binned(image: Any, gain: Any, block: int) -> Any:
     return sum((rows[:, i::block] for i in range(1, block)), start=rows[:, ::block])
 
 
-def _cosine_edges(n: int) -> np.ndarray:
-    width = max(round(_TAPER * n), 1)
-    edge = 0.5 - 0.5 * np.cos(math.pi * (np.arange(width) + 0.5) / width)
-    window = np.ones(n, np.float32)
-    window[:width], window[n - width :] = edge, edge[::-1]
-    return window
+def over_rings(values: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Mean over each ring and two on either side, the nearer the more, of values in rings of `count` elements."""
+    kernel = np.array([0.25, 0.5, 1.0, 0.5, 0.25])
+    total = np.maximum(np.convolve(count, kernel, "same"), 1e-9)
+    return np.asarray(np.convolve(values * count, kernel, "same") / total)

@@ -46,6 +46,17 @@ def weights(exposure: Any, k: Any, voltage: float = 300.0) -> Any:
     return namespace(k).exp(-0.5 * exposure / critical_exposure(k, voltage))
 
 
+def fading(
+    frames: int, k: np.ndarray, dose_per_frame: float, pre_exposure: float = 0.0, voltage: float = 300.0
+) -> np.ndarray:
+    """What is left of the signal at `k` (rings,), 1/Å, in each frame of a movie: (frames, rings); 1 for an unknown dose
+    of 0."""
+    if not dose_per_frame:
+        return np.ones((frames, len(k)))
+    ends = pre_exposure + dose_per_frame * np.arange(1, frames + 1)
+    return np.asarray(weights(ends[:, None], k[None, :], voltage))
+
+
 def _squared_speed(voltage: float) -> float:
     """Squared speed of electrons accelerated by `voltage` kV, relative to light."""
     return 1 - 1 / (1 + voltage / 510.99895) ** 2

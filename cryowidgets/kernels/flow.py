@@ -40,7 +40,7 @@ _STEEP = 0.3  # noise of groups relative to their motion, in the fit of the cour
 
 
 @dataclass(frozen=True)
-class FlowField:
+class FlowField(localfield.DisplacementField):
     """Displacement of content, beside that of the whole frame, at a lattice of places.
 
     Attributes
@@ -63,18 +63,11 @@ class FlowField:
         return len(self.displacement)
 
     def at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """As of `localfield.Field.at`."""
         place = [np.interp(p, axis, np.arange(len(axis))) for p, axis in ((y, self.y), (x, self.x))]
         values = [[map_coordinates(d[..., c], place, order=1) for c in (0, 1)] for d in self.displacement]
         return np.array(values).transpose(2, 0, 1)
 
-    def grid(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """As of `localfield.Field.grid`."""
-        yy, xx = np.meshgrid(y, x, indexing="ij")
-        return self.at(yy.ravel(), xx.ravel()).reshape(*yy.shape, self.frames, 2).transpose(2, 0, 1, 3)
-
     def rms(self) -> float:
-        """As of `localfield.Field.rms`."""
         return float(np.sqrt(np.square(self.displacement[-1]).sum(axis=-1).mean()))
 
 
@@ -111,7 +104,7 @@ def measure(
     field = FlowField(shape, rows, columns, whole)
     unknown = np.full((n, n), np.nan)
     grid = Grid.over(shape, pixel_size, FINEST)
-    return LocalMotion(field, shifts - shifts[0], unknown, float("nan"), float("nan"), grid)  # type: ignore[arg-type]
+    return LocalMotion(field, shifts - shifts[0], unknown, float("nan"), float("nan"), grid)
 
 
 def _images(

@@ -34,6 +34,15 @@ def irfft2(half: Any, shape: tuple[int, int]) -> Any:
     return xp.fft.irfftn(half, s=shape, axes=(-2, -1))
 
 
+def cosine_edges(n: int, part: float) -> np.ndarray:
+    """A window that rises from 0 to 1 over `part` of its length on either side: (n,) float32."""
+    width = max(round(part * n), 1)
+    edge = 0.5 - 0.5 * np.cos(math.pi * (np.arange(width) + 0.5) / width)
+    window = np.ones(n, np.float32)
+    window[:width], window[n - width :] = edge, edge[::-1]
+    return window
+
+
 def fast_length(n: int) -> int:
     """The least even length of at least `n` that transforms fast (no prime factor above 5)."""
     return 2 * scipy.fft.next_fast_len((n + 1) // 2, real=True)

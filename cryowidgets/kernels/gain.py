@@ -297,8 +297,8 @@ def _block_means(image: Any, side: int = 16) -> Any:
         from cryowidgets.kernels.bandloops import bin_rows
 
         blocks = np.empty((ny, nx), np.float32)
-        one = np.ones((1, 1), np.float32)
-        each(lambda part: bin_rows(np.ascontiguousarray(image), one, side, blocks, *part), bands(ny, 1))
+        whole, one = np.ascontiguousarray(image), np.ones((1, 1), np.float32)
+        each(lambda part: bin_rows(whole, one, side, blocks, *part), bands(ny, 1))
         blocks /= side * side
     else:
         blocks = xp.mean(xp.reshape(image[: ny * side, : nx * side], (ny, side, nx, side)), axis=(1, 3))

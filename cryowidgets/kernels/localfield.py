@@ -9,6 +9,7 @@ change its speed at any time, if less likely later.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -26,9 +27,32 @@ _LEAST = 1e-4  # share of the variance below which a function of time is left ou
 _REACH, _NODES, _RIPPLES = 0.5, 7, 16  # of ripples: length in halves of the longer side, nodes along it, functions
 
 
+class DisplacementField(ABC):
+    """Displacement of content, beside that of the whole frame, in a movie whose frames have the `shape` (y, x)."""
+
+    shape: tuple[int, int]
+
+    @property
+    @abstractmethod
+    def frames(self) -> int: ...
+
+    @abstractmethod
+    def at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Displacement in px at places (k,) and (k,), px, in all frames, relative to the first: (k, frames, 2)."""
+
+    @abstractmethod
+    def rms(self) -> float:
+        """2-D root mean square over the field of the displacement of the last frame relative to the first, px."""
+
+    def grid(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """As of `at`, on a grid of y (rows,) and x (columns,): (frames, rows, columns, 2)."""
+        yy, xx = np.meshgrid(y, x, indexing="ij")
+        return self.at(yy.ravel(), xx.ravel()).reshape(*yy.shape, self.frames, 2).transpose(2, 0, 1, 3)
+
+
 @dataclass(frozen=True)
-class Field:
-    """Displacement of content, beside that of the whole frame.
+class Field(DisplacementField):
+    """A smooth one.
 
     Attributes
     ----------
@@ -49,17 +73,10 @@ class Field:
         return len(self.times)
 
     def at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Displacement in px at places (k,) and (k,), px, in all frames, relative to the first: (k, frames, 2)."""
         course = np.einsum("tj,mjc->mtc", self.times - self.times[0], self.coefficients)
         return np.einsum("km,mtc->ktc", terms(self.shape, y, x), course)
 
-    def grid(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """The same on a grid of y (rows,) and x (columns,): (frames, rows, columns, 2)."""
-        yy, xx = np.meshgrid(y, x, indexing="ij")
-        return self.at(yy.ravel(), xx.ravel()).reshape(*yy.shape, self.frames, 2).transpose(2, 0, 1, 3)
-
     def rms(self) -> float:
-        """2-D root mean square over the field of the displacement of the last frame relative to the first, px."""
         y, x = (np.linspace(0, n - 1, 9) for n in self.shape)
         last = self.grid(y, x)[-1]
         return float(np.sqrt(np.square(last).sum(axis=-1).mean()))
@@ -112,7 +129,7 @@ def times(frames: int, dose_per_frame: float = 0.0) -> np.ndarray:
     return functions[:, kept][:, ::-1] * np.sqrt(values[kept][::-1])
 
 
-def polynomial(field: Field, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def polynomial(field: DisplacementField, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The nearest polynomial of second degree in space and third in time, as RELION's polishing reads it.
 
     With the centred coordinates u and v of RELION, from −0.5 to 0.5 along x and y, and the number z of the frame after

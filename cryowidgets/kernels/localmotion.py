@@ -16,12 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cryowidgets.kernels import dose, localfield, trajectory, warp
-from cryowidgets.kernels.localfield import Field
+from cryowidgets.kernels.band import over_rings
+from cryowidgets.kernels.localfield import DisplacementField, Field
 from cryowidgets.kernels.patches import HIGH_PASS, Grid, Patches
 
 BELIEVED = 4.5
@@ -44,7 +46,7 @@ class LocalMotion:
 
     Attributes
     ----------
-    field : Field or None
+    field : DisplacementField or None
         None where it is not believed.
     shifts : (n, 2)
         Of the whole frame, y and x in px, relative to the first: measured anew with the pieces, and smoothed.
@@ -60,7 +62,7 @@ class LocalMotion:
         Why the field is not believed; empty where it is.
     """
 
-    field: Field | None
+    field: DisplacementField | None
     shifts: np.ndarray
     covariance: np.ndarray
     gain: float
@@ -124,20 +126,17 @@ def measure(
     """
     n = len(shifts)
     grid = Grid.over(shape, pixel_size, resolution, patches)
-
-    def fading(k: np.ndarray) -> np.ndarray:
-        if not dose_per_frame:
-            return np.ones((n, len(k)))
-        ends = pre_exposure + dose_per_frame * np.arange(1, n + 1)
-        return np.asarray(dose.weights(ends[:, None], k[None, :], voltage))
-
+    fading = partial(
+        dose.fading, n, dose_per_frame=dose_per_frame, pre_exposure=pre_exposure, voltage=voltage
+    )
     pieces = Patches(grid, blocks, gain, shifts, resolution, pixel_size, fading)
     fit = _Fit(pieces, pixel_size, shifts - shifts.mean(axis=0), dose_per_frame, pre_exposure)
     for finest in [stage for stage in _STAGES if stage > resolution * 1.05] + [resolution]:
         for _ in range(2 if finest > resolution else 8):
             if fit.step(finest) < _CONVERGED:
                 break
-    likelier, residual = fit.held_back(), fit.residual()
+    gradient, _ = fit.slopes()
+    residual, likelier = fit.residual(gradient), fit.held_back(gradient)
     whole, told = fit.whole()
     why = ""
     if not likelier > BELIEVED:
@@ -180,8 +179,7 @@ class _Fit:
         if finest != self._finest:
             self._finest = finest
             self._weigh()
-        gradient, self._likelihood = self.pieces.slopes(self._weight)
-        self._gradient = gradient
+        gradient, _ = self.slopes()
         normal = self._matrix(self._pairs)
         slope = self._slope(gradient)
         self._learn(normal, slope + normal @ self._x)
@@ -206,10 +204,16 @@ class _Fit:
         coefficients = self._x[self.pieces.n :].reshape(-1, self._time.shape[1], 2)
         return Field(self.pieces.grid.shape, self._time, coefficients)
 
-    def held_back(self) -> float:
-        """By how much pieces become likelier by the field that the others give, compared with none."""
+    def slopes(self) -> tuple[np.ndarray, np.ndarray]:
+        """As of `Patches.slopes`, where the pieces lie now."""
+        return self.pieces.slopes(self._weight)
+
+    def held_back(self, gradient: np.ndarray) -> float:
+        """By how much pieces become likelier by the field that the others give, compared with none.
+
+        `gradient` is that of the fit; the pieces are left where there is no field.
+        """
         pieces, prior = self.pieces, np.diag(self._prior())
-        gradient, _ = pieces.slopes(self._weight)
         fitted = self._displacement(self._x)
         rows, columns = np.divmod(np.arange(len(pieces)), pieces.grid.number[1])
         fold = (rows + 2 * columns) % _FOLDS
@@ -223,15 +227,13 @@ class _Fit:
             x[pieces.n :] = 0
             flat[held] = self._displacement(x)[held]
         pieces.move(with_field)
-        _, field = pieces.slopes(self._weight)
+        _, field = self.slopes()
         pieces.move(flat)
-        _, none = pieces.slopes(self._weight)
-        pieces.move(fitted)
+        _, none = self.slopes()
         return float((field - none).sum())
 
-    def residual(self) -> float:
+    def residual(self, gradient: np.ndarray) -> float:
         """Root mean square of the smooth motion of single pieces that is left over, less what is chance; px."""
-        gradient, _ = self.pieces.slopes(self._weight)
         time = self._time - self._time.mean(axis=0)
         left, chance = [], []
         for p, pairs in enumerate(self._pairs):
@@ -247,15 +249,13 @@ class _Fit:
         summed = np.stack([pieces.summed_power(p) for p in range(len(pieces))])
         together = self._own.sum(axis=0)
         by_piece = (summed - together * self._power) / np.maximum(together**2 * (1 - 1 / n), 1e-30)
-        kernel = np.array([0.25, 0.5, 1.0, 0.5, 0.25])
-        count = np.maximum(np.convolve(pieces.count, kernel, "same"), 1e-9)
         k = pieces.radius / self._pixel_size
         seen = (k <= 1 / self._finest) * (1 - np.exp(-np.square(k * HIGH_PASS)))
         # All pieces share the shape of the signal's spectrum; how strong it is differs, on carbon much.
         share = np.ones(len(pieces))
         for _ in range(3):
             mean = (by_piece / share[:, None]).mean(axis=0)
-            signal = np.maximum(np.convolve(mean * pieces.count, kernel, "same") / count, 0)
+            signal = np.maximum(over_rings(mean, pieces.count), 0)
             worth = seen * pieces.count * signal / np.square(self._power)
             share = np.clip((by_piece @ worth) / max(float(signal @ worth), 1e-30), *_SHARES)
         own_signal = share[:, None] * signal

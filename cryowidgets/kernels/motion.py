@@ -111,11 +111,7 @@ def align(
     if n < 2:
         return _unknown(n, "A single frame shows no motion." if n else "There are no frames.", math.nan)
     fixedpattern.remove(bands, repeats)
-    if dose_per_frame:
-        ends = pre_exposure + dose_per_frame * np.arange(1, n + 1)
-        fading = dose.weights(ends[:, None], band.radius[None, :] / pixel_size, voltage)
-    else:
-        fading = np.ones((n, band.rings))
+    fading = dose.fading(n, band.radius / pixel_size, dose_per_frame, pre_exposure, voltage)
     spectra = Spectra(bands, band, fading, pixel_size)
     start, agreement = search(spectra, pixel_size, max_shift)
     if agreement < CLEAR:

@@ -152,7 +152,7 @@ class Patches:
         self.weight[0] = self.weight[:, 0] = 0  # stripes of the detector
         self.weight[self.ring == rows + 1] = 0
         self.count = np.bincount(self.ring.ravel(), self.weight.ravel(), rows + 2)
-        self._taper = _window(small)
+        self._taper = fourier.cosine_edges(small, _TAPER)
         power = np.square(self._taper)
         self.independent = float(power.mean() ** 2 / np.square(power).mean()) ** 2
         """Which part of the elements tell something of their own, as the window makes neighbours alike."""
@@ -280,13 +280,3 @@ def _slopes(
     along_x = asnumpy(xp.sum(imaginary * to_device(kx[None, :].astype(np.float32), re), axis=(1, 2)))
     likelihood = 0.5 * float(xp.sum(weight * (total_re**2 + total_im**2)))
     return -2 * math.pi * np.stack([along_y, along_x], axis=1), likelihood
-
-
-def _window(n: int) -> np.ndarray:
-    width = max(round(_TAPER * n), 1)
-    edge = 0.5 - 0.5 * np.cos(math.pi * (np.arange(width) + 0.5) / width)
-    window = np.ones(n, np.float32)
-    window[:width], window[n - width :] = edge, edge[::-1]
-    return window
-
-

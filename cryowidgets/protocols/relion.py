@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cryowidgets.kernels import gain
-from cryowidgets.kernels.localfield import Field, polynomial
+from cryowidgets.kernels.localfield import DisplacementField, polynomial
 from cryowidgets.model import Movie, Optics
 
 NOT_OBSERVED = -9999.0
@@ -18,7 +18,7 @@ def metadata(
     shape: tuple[int, int, int],
     numbers: range,
     shifts: np.ndarray,
-    field: Field | None,
+    field: DisplacementField | None,
     binning: float,
     defects: gain.Defects | None,
     eer: tuple[int, int] = (1, 1),

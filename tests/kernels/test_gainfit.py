@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array_api_strict
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -10,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from cryowidgets.kernels import gainfit
 from cryowidgets.kernels.xp import asnumpy
 from cryowidgets.sim import detector
+from tests.libraries import LIBRARIES
 
 SHAPE = (512, 640)
 CAMERA = detector.make(SHAPE, 1e-4, 1e-4, 3)
@@ -120,18 +120,7 @@ def test_smoothing_keeps_what_is_smooth_and_fills_what_is_missing():
     np.testing.assert_allclose(gainfit.smooth(np.full((40, 70), 3.0, np.float32)), 3.0, rtol=1e-5)
 
 
-def strict(image):
-    return array_api_strict.asarray(image, device=array_api_strict.Device("device1"))
-
-
-def on_a_gpu(image):
-    cupy = pytest.importorskip("cupy", exc_type=ImportError)
-    if not cupy.cuda.is_available():
-        pytest.skip("no GPU")
-    return cupy.asarray(image)
-
-
-@pytest.mark.parametrize("library", [strict, pytest.param(on_a_gpu, marks=pytest.mark.gpu)])
+@LIBRARIES
 def test_any_library_gives_the_same_gain(sums, library):
     here = gainfit.estimate(sums[10])
     there = gainfit.estimate(library(sums[10]))

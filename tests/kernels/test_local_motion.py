@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array_api_strict
 import numpy as np
 import pytest
 
@@ -10,22 +9,8 @@ from cryowidgets.kernels import flow, gain, localfield, localmotion, motion
 from cryowidgets.kernels.patches import Grid, Patches
 from cryowidgets.kernels.xp import asnumpy
 from cryowidgets.sim.recipe import Recipe, empty, hard
+from tests.libraries import LIBRARIES
 
-DEVICE = array_api_strict.Device("device1")
-
-
-def strict(array):
-    return array_api_strict.asarray(array, device=DEVICE)
-
-
-def on_a_gpu(array):
-    cupy = pytest.importorskip("cupy", exc_type=ImportError)
-    if not cupy.cuda.is_available():
-        pytest.skip("no GPU")
-    return cupy.asarray(array)
-
-
-LIBRARIES = pytest.mark.parametrize("library", [strict, pytest.param(on_a_gpu, marks=pytest.mark.gpu)])
 MOVING = {"pixel_size": 1.0, "dose_per_frame": 1.25, "local": 1.5, "defocus": (8000.0, 20000.0)}
 
 

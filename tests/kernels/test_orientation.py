@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import array_api_strict
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -13,6 +12,7 @@ from cryowidgets.io import gain as files
 from cryowidgets.io import gainterms
 from cryowidgets.kernels import orientation
 from cryowidgets.sim import detector
+from tests.libraries import LIBRARIES
 
 SHAPE = (512, 512)
 
@@ -139,18 +139,7 @@ def test_a_gain_out_of_place_is_said_to_be():
     assert "moved by -1 px in y and 2 px in x" in found.why
 
 
-def strict(image):
-    return array_api_strict.asarray(image, device=array_api_strict.Device("device1"))
-
-
-def on_a_gpu(image):
-    cupy = pytest.importorskip("cupy", exc_type=ImportError)
-    if not cupy.cuda.is_available():
-        pytest.skip("no GPU")
-    return cupy.asarray(image)
-
-
-@pytest.mark.parametrize("library", [strict, pytest.param(on_a_gpu, marks=pytest.mark.gpu)])
+@LIBRARIES
 def test_any_library_gives_the_same_figures(library):
     sensitivity = spread((256, 320), 3, 8)
     total, gain = counts(sensitivity, 40, 3), filed(1 / sensitivity, 90, "up-down")

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import array_api_strict
 import numpy as np
 import pytest
 
 from cryowidgets.kernels import dose, fourier, sums, warp
 from cryowidgets.kernels.xp import asnumpy
+from tests.libraries import LIBRARIES
 
 SHAPE, PIXEL_SIZE = (160, 224), 1.1
-DEVICE = array_api_strict.Device("device1")
-
-
-def strict(array):
-    return array_api_strict.asarray(array, device=DEVICE)
-
-
-def on_a_gpu(array):
-    cupy = pytest.importorskip("cupy", exc_type=ImportError)
-    if not cupy.cuda.is_available():
-        pytest.skip("no GPU")
-    return cupy.asarray(array)
-
-
-LIBRARIES = pytest.mark.parametrize("library", [strict, pytest.param(on_a_gpu, marks=pytest.mark.gpu)])
 
 
 def movie(n=12, shape=SHAPE, seed=0):
