@@ -222,12 +222,17 @@ class Project:
         """Add a step. A running engine does not learn of it; add steps before it starts."""
         if self.running():
             raise WorkflowError("Steps are added while no engine runs: stop it first ('quit'), then start it again.")
+        from cryowidgets.engine.inherited import take_over
+
         guard = lock.WriterLock(self.folder)
-        store = Store(self.folder)
         try:
-            _add(store, step)
+            store = Store(self.folder)
+            try:
+                take_over(store)
+                _add(store, step)
+            finally:
+                store.close()
         finally:
-            store.close()
             guard.release()
 
     def __repr__(self) -> str:
@@ -311,7 +316,8 @@ class Step:
 
         A value that is refused is refused here, before anything is sent to the engine.
         """
-        registry.get(self.protocol)(**{**self.params, **values})
+        protocol = registry.get(self.protocol)
+        protocol(**{**protocol.known(self.params), **values})
         self.project.send("set", step=self.name, values=values, redo=redo)
 
     def widget(self) -> Any:

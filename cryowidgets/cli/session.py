@@ -72,6 +72,9 @@ Examples:
 
 SIGTERM and Ctrl-C end the engine cleanly; run it again and it goes on where it was. The exit code is 1 where
 items failed.
+
+A project that an earlier version made is brought to this one first. What was done stays, and the ledger as it was
+stays beside it, as project.sqlite.v1.bak.
 """
 )
 @PROJECT

@@ -21,6 +21,7 @@ from cryowidgets.engine import inbox
 from cryowidgets.engine.commands import carry_out
 from cryowidgets.engine.desk import Desk
 from cryowidgets.engine.executors import Executor, make
+from cryowidgets.engine.inherited import take_over
 from cryowidgets.engine.intake import Intake
 from cryowidgets.engine.sources import Door
 from cryowidgets.engine.system import SystemSampler
@@ -70,7 +71,7 @@ class Engine:
     EngineRunning
         Another engine works on the project.
     ProjectError
-        The folder is not a project.
+        The folder is not a project, or one of a newer version. One of an earlier version is brought to this one.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Engine:
         self._trouble = ""
         self._stale_states = True
         try:
+            take_over(self.store)
             self.executor = make(executor, workers) if isinstance(executor, str) else executor
             self._remove_half_written()
             self.desk = Desk(self.store, retries)

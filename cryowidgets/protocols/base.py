@@ -118,6 +118,12 @@ class Protocol(HasTraits):
                     )
         return found
 
+    @classmethod
+    def known(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some recorded values that are parameters still: another version may have had others."""
+        there = cls.parameters()
+        return {name: value for name, value in values.items() if name in there}
+
     def values(self) -> dict[str, Any]:
         """The present value of every parameter: what is recorded with a result."""
         return {name: getattr(self, name) for name in self.parameters()}

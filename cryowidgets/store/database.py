@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 NAME = "project.sqlite"
-SCHEMA = 1
 NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p"}
 
 

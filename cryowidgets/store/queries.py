@@ -16,7 +16,7 @@ import numpy as np
 
 from cryowidgets.errors import ProjectError
 from cryowidgets.model import NAN, Item, Optics
-from cryowidgets.store import rows
+from cryowidgets.store import migrations, rows
 from cryowidgets.store.database import NAME, Step, read_steps
 from cryowidgets.store.lock import Holder, holder
 
@@ -102,7 +102,8 @@ class Reader:
     Raises
     ------
     ProjectError
-        The folder is not a project.
+        The folder is not a project, or one of a newer version. One of an earlier version that no engine has opened
+        since is shown as it is: what it does not know has its default.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -115,6 +116,11 @@ class Reader:
         self._immutable: tuple[int, int] | None = None
         self._seen: Any = None
         self._db = self._open()
+        try:
+            migrations.check(self._db, self._file)
+        except ProjectError:
+            self._db.close()
+            raise
 
     def _open(self) -> sqlite3.Connection:
         """Read-only; where an unwritable folder has no writer, SQLite can read it only as one that never changes."""
@@ -195,9 +201,16 @@ class Reader:
             for _, name, sql, *_ in self._query(f"PRAGMA table_info({table})")
             if sql in _TYPES and name not in ("id", "step", "exposure", "task", "version", "time")
         }
+        names = {name: f'r."{name}"' for name in types}
+        kind = Item.kinds.get(gives)
+        if kind:
+            for name in migrations.lacking(self._db, kind):
+                t = rows.column_types(kind)[name]
+                if t in (int, float, str):
+                    types[name], names[name] = t, rows.defaults(kind)[name]
         chosen = "" if exposures is None else f"AND r.exposure IN ({', '.join('?' * len(exposures))})"
         plus = "" if exposures is None else "+"  # keeps SQLite from the index of steps: that of exposures is better
-        columns = ", ".join(f'r."{name}"' for name in types)
+        columns = ", ".join(names.values())
         sql = (
             f"SELECT r.id, r.exposure, e.name, e.acquired, r.time, {columns} "
             f"FROM {table} r LEFT JOIN exposure e ON e.id = r.exposure "
@@ -235,8 +248,9 @@ class Reader:
 
     def optics(self) -> dict[int, Optics]:
         """What the microscope was set to for each exposure, by its id."""
-        columns = ", ".join(rows.OPTICS)
-        found = self._query(f"SELECT id, {columns} FROM optics")
+        there = migrations.columns(self._db, "optics")
+        columns = [n if n in there else rows.optics_default(n) or "NULL" for n in rows.OPTICS]
+        found = self._query(f"SELECT id, {', '.join(columns)} FROM optics")
         settings = {id: Optics(**dict(zip(rows.OPTICS, values, strict=True))) for id, *values in found}
         return {exposure: settings[id] for exposure, id in self._query("SELECT id, optics FROM exposure ORDER BY id")}
 
@@ -257,10 +271,11 @@ class Reader:
             (id,),
         )
         items: dict[str, Item] = {}
+        where = " WHERE r.exposure = ?"
         for kind in Item.kinds.values():
             if self._has_table(kind):
                 steps = dict(self._query(f"SELECT id, step FROM {kind.table()} WHERE exposure = ?", (id,)))
-                for row in self._query(rows.select_items(kind) + " WHERE r.exposure = ?", (id,)):
+                for row in self._query(rows.select_items(kind, self._lacking(kind)) + where, (id,)):
                     items[self._step_names()[steps[row[0]]]] = rows.item(kind, row).located(self.folder)
         return ExposureRow(*found[0], items, [TaskRow(*t) for t in tasks])  # type: ignore[call-arg]
 
@@ -268,7 +283,9 @@ class Reader:
         """Samples of the machine's load after row `since`, oldest first; see `schema.sql` for the units."""
         names = ["time", "cpu", "memory", "disk_read", "disk_write", "disk_free", "workers", "running", "queue"]
         names += ["gpu", "gpu_memory"]
-        sql = f"SELECT id, {', '.join(names)} FROM system WHERE id > ? ORDER BY id DESC LIMIT ?"
+        there = migrations.columns(self._db, "system")
+        columns = ", ".join(name if name in there else "NULL" for name in names)
+        sql = f"SELECT id, {columns} FROM system WHERE id > ? ORDER BY id DESC LIMIT ?"
         found = self._query(sql, (since, -1 if limit is None else limit))[::-1]
         return _columns({"id": int, **dict.fromkeys(names, float)}, found)
 
@@ -343,6 +360,11 @@ class Reader:
 
     def _tables(self) -> set[str]:
         return {name for (name,) in self._query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+    def _lacking(self, kind: type[Item]) -> frozenset[str]:
+        """Columns of a kind that the ledger does not have; asked anew each time, as an engine may add them."""
+        optics = set(rows.OPTICS) - migrations.columns(self._db, "optics")
+        return frozenset([*migrations.lacking(self._db, kind), *(f"optics.{name}" for name in optics)])
 
     def _has_table(self, kind: type[Item]) -> bool:
         return kind.word() in self._tables()

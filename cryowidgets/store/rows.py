@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import math
 import typing
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,10 +48,34 @@ def column_types(kind: type[Item]) -> dict[str, type]:
 
 
 @cache
+def defaults(kind: type[Item]) -> dict[str, str]:
+    """What each column of a kind holds where nothing was written, as SQL spells it: the default of its field.
+
+    A field that must be given has none; then it is what its type calls nothing.
+    """
+    fields = kind.columns()
+    return {name: _literal(fields[name].default, t) for name, t in column_types(kind).items()}
+
+
+@cache
+def declarations(kind: type[Item]) -> dict[str, str]:
+    """Type and default of each column of a kind, as SQL spells them."""
+    return {name: f"{_SQL[t]} DEFAULT {defaults(kind)[name]}" for name, t in column_types(kind).items()}
+
+
+def optics_default(name: str) -> str | None:
+    """What a column of the optics holds where nothing was written; None where it must be given."""
+    field = next(f for f in dataclasses.fields(Optics) if f.name == name)
+    if field.default is dataclasses.MISSING:
+        return None
+    return _literal(field.default, type(field.default))
+
+
+@cache
 def create_table(kind: type[Item]) -> tuple[str, ...]:
     """Statements that make the table of a kind where there is none yet."""
     table, word = kind.table(), kind.word()
-    columns = "".join(f', "{name}" {_SQL[t]}' for name, t in column_types(kind).items())
+    columns = "".join(f', "{name}" {declared}' for name, declared in declarations(kind).items())
     return (
         f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, step INTEGER NOT NULL "
         f"REFERENCES step, exposure INTEGER REFERENCES exposure, task INTEGER NOT NULL REFERENCES task, "
@@ -66,9 +91,15 @@ def insert_row(kind: type[Item]) -> str:
 
 
 @cache
-def select_items(kind: type[Item]) -> str:
-    """Rows as `item` wants them, up to the WHERE; the table is r, the exposure e."""
-    columns = ["r.id", "r.exposure", "e.name", *(f"o.{n}" for n in OPTICS), *(f'r."{n}"' for n in column_types(kind))]
+def select_items(kind: type[Item], lacking: frozenset[str] = frozenset()) -> str:
+    """Rows as `item` wants them, up to the WHERE; the table is r, the exposure e.
+
+    Columns that are `lacking`, in a ledger that an earlier version made, are read as their defaults; those of the
+    optics are named ``optics.pixel_size``.
+    """
+    lens = [optics_default(n) or "NULL" if f"optics.{n}" in lacking else f"o.{n}" for n in OPTICS]
+    own = [defaults(kind)[n] if n in lacking else f'r."{n}"' for n in column_types(kind)]
+    columns = ["r.id", "r.exposure", "e.name", *lens, *own]
     return (
         f"SELECT {', '.join(columns)} FROM {kind.table()} r "
         "LEFT JOIN exposure e ON e.id = r.exposure LEFT JOIN optics o ON o.id = e.optics"
@@ -86,6 +117,17 @@ def item(kind: type[Item], row: Sequence[Any]) -> Item:
         for (column, t), value in zip(column_types(kind).items(), row[3 + len(OPTICS) :], strict=True)
     }
     return kind(id=id, exposure=exposure or 0, name=name or f"{kind.table()}_{id}", optics=optics, **values)
+
+
+def _literal(value: Any, t: type) -> str:
+    if value is dataclasses.MISSING:
+        value = {int: 0, bool: 0, str: ""}.get(t)
+    value = encode(value)
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if value in (math.inf, -math.inf):
+        return "9e999" if value > 0 else "-9e999"
+    return "NULL" if value is None else repr(int(value) if isinstance(value, bool) else value)
 
 
 def encode_item(result: Item) -> list[Any]:

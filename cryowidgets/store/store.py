@@ -12,14 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import ProjectError, WorkflowError
 from cryowidgets.model import Item
-from cryowidgets.store import rows
-from cryowidgets.store.database import NAME, SCHEMA, Step, connect_for_writing, read_steps
+from cryowidgets.store import migrations, rows
+from cryowidgets.store.database import NAME, Step, connect_for_writing, read_steps
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,11 @@ class Store:
             self._db = connect_for_writing(file)
         except sqlite3.OperationalError as error:
             raise ProjectError(f"Cannot write to {file}: {error}. Is it a project of yours?") from None
-        found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found != SCHEMA:
+        try:
+            migrations.check(self._db, file)
+        except ProjectError:
             self._db.close()
-            raise ProjectError(
-                f"{file} has format {found}, this version of cryowidgets works with {SCHEMA}. "
-                f"Open it with the version that made it, or install a {'newer' if found > SCHEMA else 'matching'} one."
-            )
+            raise
         self._steps: dict[str, Step] | None = None
         self._tables: dict[str, type[Item]] = {}
 
@@ -93,15 +90,19 @@ class Store:
         half = file.with_suffix(".making")
         half.unlink(missing_ok=True)
         db = sqlite3.connect(half)
-        db.executescript(files("cryowidgets.store").joinpath("schema.sql").read_text())
+        migrations.make(db)
         now = time.time()
         settings = {"name": name or folder.name, "created": repr(now), "stream": "open", "paused": "0"}
         db.executemany("INSERT INTO project VALUES (?, ?)", settings.items())
-        db.execute(f"PRAGMA user_version = {SCHEMA}")
         db.commit()
         db.close()
         half.rename(file)
         return cls(folder)
+
+    def upgrade(self) -> str:
+        """Bring a project of an earlier version to the present format; see `migrations.upgrade`."""
+        self._tables.clear()
+        return migrations.upgrade(self._db, self.folder / NAME)
 
     def close(self) -> None:
         self._db.close()
@@ -294,19 +295,18 @@ class Store:
         )
 
     def ensure_table(self, kind: type[Item]) -> None:
-        """Make the table of a kind where there is none; refuse one with other columns."""
+        """Make the table of a kind where there is none; refuse one that lacks columns, see `upgrade`."""
         table = kind.table()
         if self._tables.get(table) is kind:
             return
         with self.transaction() as db:
             for statement in rows.create_table(kind):
                 db.execute(statement)
-        there = {row[1] for row in self.query(f"PRAGMA table_info({table})")}
-        missing = set(rows.column_types(kind)) - there
-        if missing:
+        lacking = migrations.lacking(self._db, kind)
+        if lacking:
             raise ProjectError(
-                f"Table {table} of {self.folder / NAME} lacks {', '.join(sorted(missing))}: the kind {kind.__name__} "
-                "has changed since the project was made. Make a new project for it."
+                f"Table {table} of {self.folder / NAME} lacks {', '.join(lacking)}: the kind {kind.__name__} has "
+                f"changed since. Start the engine anew, which adds them: 'cryowidgets run {self.folder}'."
             )
         self._tables[table] = kind
 

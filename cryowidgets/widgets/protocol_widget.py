@@ -8,8 +8,9 @@ from typing import Any
 import ipywidgets as W
 
 from cryowidgets.engine import inbox
-from cryowidgets.errors import CryowidgetsError
+from cryowidgets.errors import CryowidgetsError, ParameterError
 from cryowidgets.protocols import registry
+from cryowidgets.protocols.base import Protocol
 from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import header, texts, views
 from cryowidgets.widgets.form import ParameterForm
@@ -53,8 +54,8 @@ class StepParameters(W.VBox):
 
     def __init__(self, folder: Any, name: str, protocol: str, values: Mapping[str, Any]) -> None:
         self._folder, self._name = folder, name
-        self.form = ParameterForm(registry.get(protocol)(**values))
-        self._stored = dict(self.form.protocol.values())
+        made, self._stored = _restored(registry.get(protocol), values)
+        self.form = ParameterForm(made)
         self._new = W.Button(description="For new movies only", button_style="primary")
         tooltip = "Also what was done before, and all that came of it"
         self._redo = W.Button(description="Redo everything", tooltip=tooltip)
@@ -62,7 +63,7 @@ class StepParameters(W.VBox):
         self._said = W.HTML()
         self._new.on_click(lambda _: self._order(redo=False))
         self._redo.on_click(lambda _: self._order(redo=True))
-        self._undo.on_click(lambda _: self._put(self._stored))
+        self._undo.on_click(lambda _: self._put(_restored(type(self.form.protocol), self._stored)[0].values()))
         self.form.on_change(self._compare)
         super().__init__([self.form, box([self._new, self._redo, self._undo], "cw-buttons"), self._said])
         self._compare()
@@ -72,11 +73,11 @@ class StepParameters(W.VBox):
         return {k: v for k, v in self.form.protocol.values().items() if v != self._stored[k]}
 
     def refresh(self, reader: Reader) -> None:
-        stored = type(self.form.protocol)(**reader.steps()[self._name].params).values()
+        made, stored = _restored(type(self.form.protocol), reader.steps()[self._name].params)
         if stored != self._stored:
             entered = self.changes()
             self._stored = stored
-            self._put({k: v for k, v in stored.items() if k not in entered})
+            self._put({k: v for k, v in made.values().items() if k not in entered})
             put(self._said, "" if entered else "<span class='cw-soft'>the engine works with these now</span>")
         self._compare()
 
@@ -102,3 +103,20 @@ class StepParameters(W.VBox):
         put(self._said, "<span class='cw-soft'>sent to the engine</span>")
         for button in (self._new, self._redo):
             button.disabled = True
+
+
+def _restored(protocol: type[Protocol], values: Mapping[str, Any]) -> tuple[Protocol, dict[str, Any]]:
+    """A protocol with recorded values, and the values: those that this version refuses have their defaults in it."""
+    known = protocol.known(values)
+    good, refused = {}, {}
+    try:
+        made = protocol(**known)
+    except ParameterError:
+        for name, value in known.items():
+            try:
+                protocol(**{**good, name: value})
+                good[name] = value
+            except ParameterError:
+                refused[name] = value
+        made = protocol(**good)
+    return made, {**made.values(), **refused}

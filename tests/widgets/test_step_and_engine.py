@@ -69,6 +69,14 @@ def test_a_score_is_shown_with_its_parts_and_what_is_worst(wire, project, reader
     assert "<th>ice</th><td><i style='width: 0%'></i></td><td>–</td>" in shown  # it was not measured
 
 
+def test_parameters_of_another_version_stand_in_the_form_as_far_as_there_are_such(project, filled):
+    filled.store.set_params("ctf", {"box": 7, "defocus_max": 40000.0, "smoothing": 3}, redo=False)
+    parameters = project.steps["ctf"].widget().parameters
+    assert parameters.form.fields["defocus_max"].value == "40000"
+    assert parameters.form.fields["box"].value == "512"
+    assert parameters.changes() == {"box": 512}  # the default in place of what is refused, for a click to send
+
+
 def test_protocols_without_a_view_of_their_own_get_a_table(wire, project, reader):
     widget = project.steps["maxshift"].widget()
     widget.refresh(reader)
