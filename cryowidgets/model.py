@@ -222,6 +222,7 @@ class Gain(Item):
 
     path: str = column("gain that multiplies raw frames, MRC; empty as long as not worth it", default="", file=True)
     total: str = column("sum of raw frames so far, NPZ; only that of the newest result is kept", default="", file=True)
+    picture: str = column("the gain by the movies so far, for people, JPEG", default="", file=True)
     movies: int = column("movies added up", default=0)
     left_out: int = column("movies not added up: unreadable, of another size, or with edges", default=0)
     counts: float = column("counts in all", "e/px", default=NAN)

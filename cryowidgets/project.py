@@ -334,4 +334,7 @@ def _with(step: StepSpec, values: Mapping[str, Any]) -> StepSpec:
 
 
 def _add(store: Store, step: StepSpec) -> None:
-    store.add_step(step.name, step.protocol, registry.get(step.protocol).gives, dict(step.params), dict(step.inputs))
+    protocol = registry.get(step.protocol)
+    store.add_step(
+        step.name, step.protocol, protocol.gives, dict(step.params), dict(step.inputs), fold=protocol.is_fold()
+    )

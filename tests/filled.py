@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cryowidgets.model import Ctf, Micrograph, Movie, Optics, Quality
+from cryowidgets.model import Ctf, Gain, Micrograph, Movie, Optics, Quality
 from cryowidgets.protocols.score_exposure import ScoreExposure
 from cryowidgets.store.admission import admit, refuse
 from cryowidgets.store.lock import WriterLock
-from cryowidgets.store.store import Store
+from cryowidgets.store.store import Store, Todo
 from cryowidgets.store.todo import todo
 
 OPTICS = Optics(pixel_size=0.85, dose_per_frame=1.25)
@@ -47,14 +47,15 @@ class FilledSession:
             self.lock.release()
             self.lock = None
 
-    def arrive(self, count: int) -> list[int]:
+    def arrive(self, count: int, warning: str = "") -> list[int]:
         """Movies come in and wait."""
         arrivals = []
         for _ in range(count):
             self._count += 1
             name = f"FoilHole_{20000 + self._count}_Data_{self._count % 7}"
             at = self._start + EVERY * self._count
-            movie = Movie(name=name, path=f"/data/{name}.tiff", optics=OPTICS, found=at, closed=at, frames=40)
+            path = f"/data/{name}.tiff"
+            movie = Movie(name=name, path=path, optics=OPTICS, found=at, closed=at, frames=40, warning=warning)
             arrivals.append((movie.path, at, movie))
         return admit(self.store, "movies", arrivals)
 
@@ -76,6 +77,31 @@ class FilledSession:
         for task in self.store.claim("quality", todo(self.store, "quality", wanted, {})[0]):
             micrograph, ctf = (self.store.item(kind, id) for kind, id in zip(wanted.values(), task.inputs, strict=True))
             self.store.finish(task, "done", ScoreExposure().process(micrograph, ctf, None), host="node1")
+
+    def add_up(self, movies: int, alert: str = "") -> None:
+        """The gain by the movies so far, as a fold gives it."""
+        if "gain" not in self.store.steps():
+            self.store.add_step("gain", "EstimateGain", Gain, {}, {"movie": "movies"}, fold=True)
+        (task,) = self.store.claim("gain", [Todo(None, (movies - 19, movies))])
+        y, x = np.mgrid[:182, :256]
+        picture = f"steps/gain/gain_{movies:06d}_gain.jpg"
+        self._jpeg(picture, 128 + 20 * np.sin(x / 4) + 15 * (y // 24 % 2) + self._random.normal(0, 12, x.shape))
+        gain = Gain(
+            picture=picture,
+            movies=movies,
+            counts=40.0 * movies,
+            needed=2600.0,
+            spread=0.04,
+            error=1 / np.sqrt(40.0 * movies),
+            defects=212,
+            residual=0.31 if alert else 0.04,
+            residual_error=0.02,
+            deviation=0.012 + 0.3 / movies,
+            width=1.05 + 2 / movies,
+            peak=1.2 + 3 / movies,
+            alert=alert,
+        )
+        self.store.finish(task, "done", gain, host="node1")
 
     def fail(self, why: str) -> int:
         """One more movie comes, and its alignment fails."""

@@ -27,12 +27,13 @@ def status(reader: Reader) -> str:
         "",
         _steps(reader),
     ]
-    return "\n".join([*lines, *_failures(reader)])
+    return "\n".join([*lines, *_warnings(reader), *_failures(reader)])
 
 
 def summary(reader: Reader) -> str:
     """What came of a session, naming all that failed."""
-    return "\n".join([f"{_movies(reader.session())}.", "", _steps(reader), *_failures(reader, shown=10**9)])
+    lines = [f"{_movies(reader.session())}.", "", _steps(reader), *_warnings(reader), *_failures(reader, shown=10**9)]
+    return "\n".join(lines)
 
 
 def data(reader: Reader) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def data(reader: Reader) -> dict[str, Any]:
         {"name": s.name, "protocol": s.protocol, "state": s.state, "reason": s.reason, "tasks": tally.get(s.name, {})}
         for s in reader.steps().values()
     ]
-    return _null({"session": session, "steps": steps, "failures": [dataclasses.asdict(f) for f in reader.failures()]})
+    return _null({"session": session, "steps": steps, **_troubles(reader)})
 
 
 def exposure(row: ExposureRow) -> str:
@@ -116,6 +117,16 @@ def _steps(reader: Reader) -> str:
         for s in reader.steps().values()
     ]
     return table(("step", "protocol", *states, "state"), rows)
+
+
+def _warnings(reader: Reader) -> list[str]:
+    found = [*reader.alerts(), *reader.warnings(SHOWN)]
+    return ["", "Warnings:", *(f"  {sentence}" for sentence in found)] if found else []
+
+
+def _troubles(reader: Reader) -> dict[str, Any]:
+    failures = [dataclasses.asdict(failure) for failure in reader.failures()]
+    return {"warnings": [*reader.alerts(), *reader.warnings()], "failures": failures}
 
 
 def _state(step: Any) -> str:

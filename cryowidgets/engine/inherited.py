@@ -34,6 +34,7 @@ def take_over(store: Store) -> None:
 
 def _amend(store: Store, step: Step) -> None:
     protocol = registry.get(step.protocol)
+    store.set_fold(step.name, protocol.is_fold())
     kept = protocol.known(step.params)
     dropped = {name: value for name, value in step.params.items() if name not in kept}
     if not dropped:

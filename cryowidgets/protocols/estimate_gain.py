@@ -10,7 +10,7 @@ import numpy as np
 from traitlets import Int
 
 from cryowidgets.errors import InputError
-from cryowidgets.io import mrc
+from cryowidgets.io import jpeg, mrc
 from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import open_movie
 from cryowidgets.kernels import gainfit
@@ -62,6 +62,7 @@ class EstimateGain(Protocol):
         if fit.usable and (not path or fit.counts >= BETTER * _counts_behind(path)):
             mrc.write(out.file(f"_gain_{fit.counts:.0f}.mrc"), fit.gain)
             path = out.name(f"_gain_{fit.counts:.0f}.mrc")
+        jpeg.write(out.file("_gain.jpg"), np.where(fit.gain > 0, fit.gain, np.nan))
         used = _used(items, total.shape)
         residual, error = (math.nan, math.nan)
         if used is not None:
@@ -71,6 +72,7 @@ class EstimateGain(Protocol):
         return Gain(
             path=path,
             total=out.name("_total.npz"),
+            picture=out.name("_gain.jpg"),
             movies=movies,
             left_out=before.left_out + batch.left_out,
             counts=fit.counts,

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.model import NAN, Item, Optics
+from cryowidgets.model import NAN, Gain, Item, Optics
 from cryowidgets.store import migrations, rows
 from cryowidgets.store.database import NAME, Step, read_steps
 from cryowidgets.store.lock import Holder, holder
@@ -220,6 +220,30 @@ class Reader:
         found = self._query(sql, (step, since, *(exposures or ()), -1 if limit is None else limit))[::-1]
         return _columns({**head, **types}, found)
 
+    def result(self, step: str, id: int | None = None) -> Item | None:
+        """The result of a step in row `id`, by default the newest; None where there is none. Its paths are absolute.
+
+        What a fold makes belongs to no exposure, so this is the way to it.
+        """
+        s = self.steps()[step]
+        kind = Item.kinds.get(s.gives)
+        if kind is None or not self._has_table(kind):
+            return None
+        which = "" if id is None else "AND r.id = ? "
+        sql = rows.select_items(kind, self._lacking(kind)) + f" WHERE r.step = ? {which}ORDER BY r.id DESC LIMIT 1"
+        found = self._query(sql, (s.id,) if id is None else (s.id, id))
+        return rows.item(kind, found[0]).located(self.folder) if found else None
+
+    def warnings(self, limit: int = 10) -> list[str]:
+        """The newest sentences of warning about the session as a whole, oldest first; each is in the log once."""
+        sql = "SELECT text FROM event WHERE kind = 'warning' ORDER BY id DESC LIMIT ?"
+        return [text for (text,) in reversed(self._query(sql, (limit,)))]
+
+    def alerts(self) -> list[str]:
+        """What is wrong now with what all movies share: of each step that watches the gain, its newest word."""
+        gains = [self.result(step.name) for step in self.steps().values() if step.gives == Gain.__name__]
+        return [gain.alert for gain in gains if isinstance(gain, Gain) and gain.alert]
+
     def exposures(self, since: int = 0, limit: int | None = None, skip: int = 0) -> Columns:
         """Exposures after the one with id `since`, oldest first, with what became of them.
 
@@ -296,7 +320,7 @@ class Reader:
         settings = dict(self._query("SELECT key, value FROM project"))
         tally = self.tally()
         steps = self.steps()
-        last = list(steps)[-1] if steps else ""
+        last = next((s.name for s in steps.values() if s.id == self._last_step()), "")
         found = self._query("SELECT count(*) FROM exposure")[0][0]
         failed = sum(states.get("failed", 0) for states in tally.values())
         by_hand = self._query("SELECT count(*) FROM exposure WHERE rejected IS NOT NULL")[0][0]
@@ -330,7 +354,7 @@ class Reader:
 
     def _pace(self) -> tuple[float, float]:
         """Rate per hour and median latency, from the newest results of the last step: a few hundred rows at most."""
-        last = self._query("SELECT id, lower(gives) FROM step ORDER BY id DESC LIMIT 1")
+        last = self._query("SELECT id, lower(gives) FROM step WHERE id = ?", (self._last_step(),))
         if not last or not {"movie", last[0][1]} <= self._tables():
             return NAN, NAN
         step, table = last[0]
@@ -352,7 +376,9 @@ class Reader:
         return 3600.0 * count / span, statistics.median(waits) if waits else NAN
 
     def _last_step(self) -> int:
-        found = self._query("SELECT max(id) FROM step")
+        """The last step that has a result for each exposure: what it has done, is done."""
+        known = "fold" in migrations.columns(self._db, "step")
+        found = self._query(f"SELECT max(id) FROM step {'WHERE fold = 0' if known else ''}")
         return found[0][0] or 0
 
     def _step_names(self) -> dict[int, str]:

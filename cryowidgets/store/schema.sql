@@ -36,7 +36,8 @@ CREATE TABLE step (
     version INTEGER NOT NULL DEFAULT 1,     -- of its parameters
     valid_from INTEGER NOT NULL DEFAULT 1,  -- results of an older version are to be made again
     state TEXT NOT NULL DEFAULT 'saved',    -- saved scheduled running finished failed stopped
-    reason TEXT NOT NULL DEFAULT ''         -- in words, why it waits or failed
+    reason TEXT NOT NULL DEFAULT '',        -- in words, why it waits or failed
+    fold INTEGER NOT NULL DEFAULT 0         -- 1 where it takes many items and its results belong to no exposure
 );
 CREATE TABLE link (
     step INTEGER NOT NULL REFERENCES step,

@@ -163,13 +163,20 @@ class Store:
         return self._steps
 
     def add_step(
-        self, name: str, protocol: str, gives: type[Item], params: dict[str, Any], inputs: dict[str, str]
+        self,
+        name: str,
+        protocol: str,
+        gives: type[Item],
+        params: dict[str, Any],
+        inputs: dict[str, str],
+        fold: bool = False,
     ) -> Step:
         with self.transaction() as db:
             if name in self.steps():
                 raise WorkflowError(f"There is a step {name!r} already. Give this one another name.")
             id = self.insert(
-                "INSERT INTO step (name, protocol, gives) VALUES (?, ?, ?)", (name, protocol, gives.__name__)
+                "INSERT INTO step (name, protocol, gives, fold) VALUES (?, ?, ?, ?)",
+                (name, protocol, gives.__name__, fold),
             )
             self.ensure_table(gives)
             db.execute("INSERT INTO params VALUES (?, 1, ?, ?)", (id, json.dumps(params), time.time()))
@@ -213,6 +220,11 @@ class Store:
             )
             db.execute("UPDATE step SET version = ?, valid_from = ? WHERE id = ?", (new, new, step.id))
             self._steps = None
+
+    def set_fold(self, name: str, fold: bool) -> None:
+        """Say whether a step takes many items, so that its results belong to no exposure."""
+        with self.transaction() as db:
+            db.execute("UPDATE step SET fold = ? WHERE name = ? AND fold <> ?", (fold, name, fold))
 
     def downstream(self, name: str) -> list[Step]:
         """All steps that depend on a step, directly or not, in the order of the workflow."""

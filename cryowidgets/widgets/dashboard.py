@@ -93,7 +93,7 @@ class SessionView(Window):
 
     def refresh(self, reader: Reader) -> None:
         state = reader.session()
-        put(self._header, header(state))
+        put(self._header, header(state, reader.alerts()))
         self._find_steps(reader)
         for rows in (self._micrographs, self._ctfs, self._system):
             if rows is not None:

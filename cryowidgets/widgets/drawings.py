@@ -76,6 +76,30 @@ def quality() -> Drawing:
     return draw(f, source, ["name", "worst"])
 
 
+def gain_ratios() -> Drawing:
+    f, source = _against_time("", ["width", "peak", "movies"], name=False)
+    width = _points(f, source, "width", BLUE, 6)
+    peak = _points(f, source, "peak", ORANGE, 6)
+    _legend(f, {"p97.5 / p2.5": width, "max / p97.5": peak})
+    _hover(
+        f,
+        [width, peak],
+        [("p97.5 / p2.5", "@width{0.000}"), ("max / p97.5", "@peak{0.000}"), ("movies", "@movies{0}")],
+    )
+    return draw(f, source)
+
+
+def gain_deviation() -> Drawing:
+    f, source = _against_time("%", ["deviation", "error", "movies"], from_zero=True, name=False)
+    deviation = _points(f, source, "deviation", TEAL, 6)
+    error = _points(f, source, "error", GREY, 4)
+    _legend(f, {"standard deviation": deviation, "expected error": error})
+    names = {"standard deviation": "deviation", "expected error": "error"}
+    shown = [(name, f"@{column}{{0.00}} %") for name, column in names.items()]
+    _hover(f, [deviation, error], [*shown, ("movies", "@movies{0}")])
+    return draw(f, source)
+
+
 def machine() -> Drawing:
     names = {"cpu": "CPU", "memory": "memory", "gpu": "GPU", "gpu_memory": "GPU memory"}
     colours = {"cpu": BLUE, "memory": TEAL, "gpu": ORANGE, "gpu_memory": PURPLE}
@@ -134,7 +158,20 @@ def spectrum_curve() -> Drawing:
 
 ALL: dict[str, Callable[[], Drawing]] = {
     make.__name__: make
-    for make in (drift, defocus, astigmatism, resolution, quality, machine, disk, tasks, trajectory, spectrum_curve)
+    for make in (
+        drift,
+        defocus,
+        astigmatism,
+        resolution,
+        quality,
+        gain_ratios,
+        gain_deviation,
+        machine,
+        disk,
+        tasks,
+        trajectory,
+        spectrum_curve,
+    )
 }
 
 

@@ -23,6 +23,7 @@ KEEP = 2000
 
 WAITING = "waiting for the first movie…"
 _NO_CTF = "waiting for the first CTF…"
+_NO_GAIN = "waiting for the first movies…"
 _NO_ENGINE = "no engine has run yet"
 
 
@@ -49,6 +50,16 @@ def resolution() -> LivePlot:
 def quality() -> LivePlot:
     """Score of each exposure, from 0 to 1; what it is made of under the mouse."""
     return LivePlot(_drawing("quality"), keep=KEEP, empty="waiting for the first score…", title="Quality")
+
+
+def gain_ratios() -> LivePlot:
+    """How wide the gain by the movies is spread about the gain in use: percentiles, and its largest value."""
+    return LivePlot(_drawing("gain_ratios"), keep=KEEP, empty=_NO_GAIN, title="Spread")
+
+
+def gain_deviation() -> LivePlot:
+    """Standard deviation of the gain by the movies over the gain in use, and the error to be expected of it, %."""
+    return LivePlot(_drawing("gain_deviation"), keep=KEEP, empty=_NO_GAIN, title="Standard deviation")
 
 
 def machine() -> LivePlot:
@@ -99,7 +110,7 @@ def note(plot: LivePlot) -> str:
 
 
 def rows(plot: LivePlot, found: Mapping[str, Any], time: str = "acquired") -> dict[str, Any]:
-    """Rows of the ledger as a figure's columns: id is the exposure, times are local, defocus is in µm."""
+    """Rows of the ledger as a figure's columns: id is the exposure, times are local, defocus in µm, errors in %."""
     made: dict[str, Any] = {}
     for column in plot.columns:
         if column == "time":
@@ -110,6 +121,8 @@ def rows(plot: LivePlot, found: Mapping[str, Any], time: str = "acquired") -> di
             made[column] = np.asarray(found[column]) * 1e-4
         elif column == "astigmatism" and "score" not in plot.columns:  # beside a score it is a part of it, 0 to 1
             made[column] = np.asarray(found[column]) * 0.1
+        elif column in ("deviation", "error"):
+            made[column] = np.asarray(found[column]) * 100
         else:
             made[column] = found[column]
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Session
@@ -17,8 +17,8 @@ _STREAMS = {
 }
 
 
-def header(session: Session) -> str:
-    """Name, state of stream and engine, counts, pace, as HTML."""
+def header(session: Session, alerts: Iterable[str] = ()) -> str:
+    """Name, state of stream and engine, counts, pace, and what is wrong with what all movies share, as HTML."""
     stream_kind, stream = _stream(session)
     engine_kind, engine = _engine(session)
     cells = [
@@ -30,12 +30,14 @@ def header(session: Session) -> str:
         _cell("movies per hour", texts.number(session.rate_per_hour, 0)),
         _cell("file closed → CTF", texts.duration(session.latency)),
     ]
+    said = "".join(f"<p class='cw-alert' role='alert'>{texts.safe(alert)}</p>" for alert in alerts)
     return (
         f"<header class='cw-header'><div><h1>{texts.safe(session.name)}</h1>"
         f"<p><span class='cw-chip cw-{stream_kind}'>{stream}</span>"
         f"<span class='cw-chip cw-{engine_kind}'>{texts.safe(engine)}</span>"
         f"<span class='cw-soft'>times in {texts.safe(texts.zone())}</span></p></div>"
-        f"<div class='cw-cells'>{''.join(cells)}</div></header>"
+        f"<div class='cw-cells'>{''.join(cells)}</div>"
+        f"{said}</header>"
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import ipywidgets as W
 import numpy as np
 
-from cryowidgets.model import Ctf, Item, Micrograph, Quality
+from cryowidgets.model import Ctf, Gain, Item, Micrograph, Movie, Quality
 from cryowidgets.store.queries import ExposureRow, TaskRow
 from cryowidgets.widgets import figures, texts, tracks
 from cryowidgets.widgets.window import box, put, show_if
@@ -102,6 +102,21 @@ class QualityPanel(W.HTML):
         self.value = _bars(quality) if quality else _word("no score yet")
 
 
+class GainPanel(W.Box):
+    """Picture of the gain that the movies tell, and what is wrong with the one in use."""
+
+    def __init__(self) -> None:
+        self.picture = Picture("Gain by the movies", "no movies added up yet")
+        self._said = W.HTML()
+        super().__init__([self.picture, self._said])
+        self.add_class("cw-gain")
+
+    def show(self, gain: Gain | None) -> None:
+        self.picture.show(gain.picture if gain else "")
+        words = [("cw-failed", gain.alert), ("cw-soft", gain.reason and f"No gain yet: {gain.reason}")] if gain else []
+        put(self._said, "".join(f"<p class='{kind}'>{texts.safe(word)}</p>" for kind, word in words if word))
+
+
 def numbers(items: Iterable[Item]) -> str:
     """The numbers that people ask for of some items of one exposure, as HTML."""
     found: list[tuple[str, str]] = []
@@ -123,6 +138,17 @@ def numbers(items: Iterable[Item]) -> str:
                 found.append(("phase shift", texts.number(item.phase_shift, 0, "°")))
         elif isinstance(item, Quality):
             found.append(("quality", texts.number(item.score, 2)))
+        elif isinstance(item, Gain):
+            found += [
+                ("standard deviation", texts.number(item.deviation, 2, "%", 100)),
+                ("p97.5 / p2.5", texts.number(item.width, 3)),
+                ("max / p97.5", texts.number(item.peak, 3)),
+                ("pattern left over", _with_error(item.residual, item.residual_error, 100, "%")),
+                ("expected error", texts.number(item.error, 2, "%", 100)),
+                ("counts", f"{texts.number(item.counts, 0)} of {texts.number(item.needed, 0)} e/px"),
+                ("movies", f"{item.movies} ({item.left_out} left out)"),
+                ("defect pixels", str(item.defects)),
+            ]
     cells = "".join(f"<div><span>{texts.safe(name)}</span><b>{texts.safe(value)}</b></div>" for name, value in found)
     return f"<div class='cw-numbers'>{cells}</div>" if cells else ""
 
@@ -142,6 +168,8 @@ def troubles(row: ExposureRow, tracebacks: bool) -> str:
             parts.append(f"<p class='cw-failed'>{step} failed{again}: {why}</p>")
             if tracebacks and task.traceback:
                 parts.append(f"<details><summary>traceback</summary><pre>{texts.safe(task.traceback)}</pre></details>")
+    warnings = dict.fromkeys(item.warning for item in row.items.values() if isinstance(item, Movie) and item.warning)
+    parts += [f"<p class='cw-rejected cw-of-movie'>{texts.safe(warning)}</p>" for warning in warnings]
     # A gate hands on what it was given, and so the same reason again.
     reasons = {
         f"No {'CTF' if isinstance(item, Ctf) else 'motion'}: {item.reason}": None
@@ -179,6 +207,12 @@ def _bars(quality: Quality) -> str:
             f"<td><i style='width: {width:.0f}%'></i></td><td>{texts.number(value, 2)}</td></tr>"
         )
     return f"<table class='cw-bars'>{''.join(rows)}</table><p>{texts.safe(quality.reason)}</p>"
+
+
+def _with_error(value: float, error: float, scale: float, unit: str) -> str:
+    if not math.isfinite(value):
+        return texts.NONE
+    return f"{texts.number(value, 0, '', scale)} ± {texts.number(error, 0, unit, scale)}"
 
 
 def _word(word: str) -> str:

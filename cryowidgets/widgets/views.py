@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets as W
 
-from cryowidgets.model import Ctf, Item, Micrograph, Quality
+from cryowidgets.model import Ctf, Gain, Item, Micrograph, Quality
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import figures, panels, texts
@@ -100,6 +100,43 @@ class ScoreExposureView(PlotsAndItem):
     kind = Quality
 
 
+class EstimateGainView(ResultView):
+    """The gain that the movies tell: its picture, its figures as movies come, and what it says of the one in use."""
+
+    def __init__(self, step: Step, wake: Callable[[], None]) -> None:
+        self.plots = [figures.gain_ratios(), figures.gain_deviation()]
+        self.item = panels.GainPanel()
+        self._numbers = W.HTML()
+        self._reader: Reader | None = None
+        self._since = 0
+        self._chosen: int | None = None
+        for plot in self.plots:
+            plot.on_tap(self._choose)
+        super().__init__(step, wake, [box(self.plots, "cw-plots"), box([self.item, self._numbers], "cw-item")])
+
+    def refresh(self, reader: Reader) -> None:
+        fresh, self._reader = reader is not self._reader, reader
+        rows = reader.rows(self.step.name, 0 if fresh else self._since, figures.KEEP)
+        if len(rows["id"]):
+            self._since = int(rows["id"][-1])
+        by_row = {**rows, "exposure": rows["id"]}  # it belongs to no exposure
+        for plot in self.plots:
+            values = figures.rows(plot, by_row, time="time")
+            if fresh:
+                plot.replace(values)
+            else:
+                plot.stream(values)
+            plot.select(self._chosen)
+        gain = reader.result(self.step.name, self._chosen)
+        assert gain is None or isinstance(gain, Gain)
+        self.item.show(gain)
+        put(self._numbers, panels.numbers([gain]) if gain else "")
+
+    def _choose(self, row: int) -> None:
+        self._chosen = None if row == self._chosen else row
+        self._wake()
+
+
 class TableView(ResultView):
     """The columns of any kind as a table, the newest results first."""
 
@@ -129,6 +166,7 @@ class TableView(ResultView):
 VIEWS: dict[str, type[ResultView]] = {
     "AlignMovie": AlignMovieView,
     "EstimateCtf": EstimateCtfView,
+    "EstimateGain": EstimateGainView,
     "ScoreExposure": ScoreExposureView,
 }
 """Our views by the name of their protocol."""

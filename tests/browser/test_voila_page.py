@@ -209,6 +209,24 @@ def test_a_command_reaches_the_inbox_and_its_answer_the_page(desk, filled):
     filled.store.put("paused", "0")
 
 
+def test_the_gain_by_the_movies_is_shown_among_the_results(desk, filled):
+    for movies in (20, 40):
+        filled.add_up(movies)
+    buttons = desk.page.get_by_role
+    buttons("button", name="Results", exact=True).click()
+    buttons("button", name="gain", exact=True).click()
+    drawn = "[...document.querySelectorAll('.cw-drawer .cw-plot')].filter((e) => e.dataset.rows === '2').length === 2"
+    desk.wait(f"{drawn} && document.querySelector('.cw-gain img')?.naturalWidth === 256")
+    sizes = desk.page.evaluate(
+        "() => [...document.querySelectorAll('.cw-drawer .cw-plot, .cw-gain .cw-frame')]"
+        ".map((e) => Math.min(e.clientWidth, e.clientHeight))"
+    )
+    assert len(sizes) == 3 and min(sizes) > 90, "nothing is squeezed"
+    assert desk.page.locator(".cw-drawer .cw-numbers").get_by_text("max / p97.5", exact=True).is_visible()
+    buttons("button", name="Results", exact=True).click()
+    desk.wait("document.querySelector('.cw-drawer').offsetParent === null")
+
+
 def test_parameters_of_a_step_are_a_form(desk):
     desk.page.get_by_role("button", name="Parameters", exact=True).click()
     field = desk.page.locator(".cw-field", has_text="voltage").locator("input")

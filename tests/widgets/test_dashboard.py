@@ -67,6 +67,49 @@ def test_only_what_is_new_is_sent(wire, page, filled, reader):
     assert len(wire) == 0, "where nothing is new, nothing at all is sent"
 
 
+def test_a_gain_that_is_wrong_stands_at_the_top_of_the_page_and_counts_stay_those_of_movies(page, filled, reader):
+    filled.arrive(25)
+    filled.process(pictures=False)
+    filled.add_up(20, "The gain in use is of <another> camera.")
+    page.refresh(reader)
+    assert "role='alert'>The gain in use is of &lt;another&gt; camera.<" in page._header.value
+    done = reader.tally()["quality"]["done"]
+    assert (figure_of(page, "done"), done > 1) == (str(done), True)
+    assert set(reader.exposures()["state"]) == {"done", "rejected"}
+    filled.add_up(40)
+    page.refresh(reader)
+    assert "role='alert'" not in page._header.value
+
+
+def test_what_a_sidecar_and_the_settings_disagree_about_is_said_of_the_exposure(page, filled, reader):
+    filled.arrive(1, "The pixel size of <x.xml> is 0.83 Å and you say 0.85 Å.")
+    filled.process(pictures=False)
+    page.refresh(reader)
+    assert html(page).count("The pixel size of &lt;x.xml&gt; is 0.83 Å and you say 0.85 Å.") == 1
+    filled.arrive(1)
+    filled.process(pictures=False)
+    page.refresh(reader)
+    assert "you say 0.85" not in html(page)
+
+
+def test_results_of_every_step_are_behind_a_button_of_the_page(control, filled, reader):
+    filled.arrive(3)
+    filled.process()
+    filled.add_up(20)
+    controls = control._controls
+    control.refresh(reader)
+    assert controls.results == {}  # nothing is made of what nobody opened
+    controls.openers["Results"].value = True
+    control.refresh(reader)
+    for name in reader.steps():
+        controls.result_choice.value = name
+        control.refresh(reader)
+    assert [type(view).__name__ for view in controls.results.values()] == [
+        "TableView", "AlignMovieView", "TableView", "EstimateCtfView", "ScoreExposureView", "EstimateGainView",
+    ]  # fmt: skip
+    assert "max / p97.5" in html(controls)
+
+
 def test_results_made_again_replace_the_old(page, filled, reader):
     filled.arrive(20)
     filled.process(pictures=False)

@@ -69,6 +69,31 @@ def test_a_score_is_shown_with_its_parts_and_what_is_worst(wire, project, reader
     assert "<th>ice</th><td><i style='width: 0%'></i></td><td>–</td>" in shown  # it was not measured
 
 
+def test_the_gain_by_the_movies_is_a_picture_with_three_figures_against_time(wire, project, filled, reader):
+    for movies in (20, 40, 60):
+        filled.add_up(movies)
+    widget = project.steps["gain"].widget()
+    assert isinstance(widget.results, views.EstimateGainView)
+    widget.refresh(reader)
+    ratios, deviation = widget.results.plots
+    rows = reader.rows("gain")
+    np.testing.assert_array_equal(ratios.column("width"), rows["width"])
+    np.testing.assert_array_equal(ratios.column("peak"), rows["peak"])
+    np.testing.assert_allclose(deviation.column("deviation"), rows["deviation"] * 100)
+    assert "<span>p97.5 / p2.5</span><b>1.083</b>" in html(widget)
+    assert "60 (0 left out)" in html(widget) and "4 ± 2 %" in html(widget)
+    newest = widget.results.item.picture._image.value
+    assert newest[:2] == b"\xff\xd8"
+    wire.hear(ratios, type="tap", id=1)
+    widget.refresh(reader)
+    assert "20 (0 left out)" in html(widget) and widget.results.item.picture._image.value != newest
+    filled.add_up(80, "The gain in use leaves 31% of its <pattern>.")
+    wire.hear(ratios, type="tap", id=1)
+    widget.refresh(reader)
+    assert ratios.rows == 4 and "80 (0 left out)" in html(widget)
+    assert "leaves 31% of its &lt;pattern&gt;." in html(widget)
+
+
 def test_parameters_of_another_version_stand_in_the_form_as_far_as_there_are_such(project, filled):
     filled.store.set_params("ctf", {"box": 7, "defocus_max": 40000.0, "smoothing": 3}, redo=False)
     parameters = project.steps["ctf"].widget().parameters
