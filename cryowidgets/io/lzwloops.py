@@ -120,3 +120,28 @@ def decode(raw: Any, length: int, out: Any, room: int) -> int:
             _store(out, np.int64(place + k), _load(out, np.int64(source + k)))
         before, before_length = string, size
     return done
+
+
+@compiled
+def strips(
+    raw: Any,  # (bytes,) uint8, `BEYOND` more than the data
+    starts: Any,  # (strips,) int64: where each begins in `raw`
+    lengths: Any,  # (strips,) int64
+    first: int,  # row of the image that the first strip begins with
+    rows: int,  # of a strip
+    scratch: Any,  # (rows · row bytes + `BEYOND`,) uint8
+    out: Any,  # (image rows, row bytes) uint8: row 0 is the last one of the image
+) -> bool:
+    """Decode consecutive strips to where they belong; False if one is damaged."""
+    height, width = out.shape
+    top = first
+    for i in range(len(starts)):
+        here = min(rows, height - top)
+        if decode(raw[starts[i] :], lengths[i], scratch, rows * width) < here * width:
+            return False
+        for y in range(here):
+            line = out[height - 1 - top - y]
+            for x in range(width):
+                line[x] = scratch[y * width + x]
+        top += here
+    return True

@@ -144,11 +144,26 @@ class MrcMovie(Opened):
 
 def _statistics(stack: np.ndarray) -> tuple[float, float, float, float] | None:
     """Minimum, maximum, mean and standard deviation of what is finite."""
-    parts = [section[np.isfinite(section)] for section in stack]
-    parts = [part for part in parts if part.size]
-    if not parts:
+    lines = stack.reshape(-1, stack.shape[-1])
+    parts = cpu.each(lambda part: _of_rows(lines[slice(*part)]), cpu.bands(len(lines), max(len(lines) // 256, 1)))
+    low, high, count, mean, square = np.array([part for part in parts if part]).T if any(parts) else np.zeros((5, 0))
+    if not len(count):
         return None
-    n = sum(part.size for part in parts)
-    mean = sum(part.sum(dtype=np.float64) for part in parts) / n
-    spread = np.sqrt(sum(np.square(part - np.float64(mean)).sum() for part in parts) / n)
-    return min(part.min() for part in parts), max(part.max() for part in parts), mean, spread
+    n = count.sum()
+    centre = (count * mean).sum() / n
+    spread = np.sqrt(((square + count * np.square(mean - centre)).sum()) / n)
+    return low.min(), high.max(), centre, spread
+
+
+def _of_rows(rows: np.ndarray) -> tuple[float, ...]:
+    """Minimum, maximum, number, mean and summed squares about it of what is finite; empty where nothing is."""
+    values = rows.astype(np.float32, copy=False).ravel()
+    low, high = values.min(), values.max()  # NaN and infinity show in them
+    if not (np.isfinite(low) and np.isfinite(high)):
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return ()
+        low, high = values.min(), values.max()
+    mean = values.mean(dtype=np.float64)
+    rest = values - np.float32(mean)
+    return float(low), float(high), float(values.size), float(mean), float(np.dot(rest, rest))

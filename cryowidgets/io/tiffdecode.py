@@ -125,6 +125,8 @@ def decode(descriptor: int, image: Layout, first: int, end: int, out: np.ndarray
     ValueError, RuntimeError
         The file ends before, or the bytes are not what the codec makes.
     """
+    if image.compression == _LZW and _strips(descriptor, image, first, end, out):
+        return
     across = -(-image.width // image.columns)
     row_bytes = (image.columns + 1) // 2 if image.packed else image.columns * image.dtype.itemsize
     buffer = np.zeros(max((length for _, length in image.pieces[first:end]), default=0) + _BEYOND, np.uint8)
@@ -148,6 +150,28 @@ def decode(descriptor: int, image: Layout, first: int, end: int, out: np.ndarray
             if image.differences:
                 samples = np.cumsum(samples, axis=1, dtype=image.dtype.newbyteorder("="))
             target[::-1] = samples[: bottom - top, : right - left]
+
+
+def _strips(descriptor: int, image: Layout, first: int, end: int, out: np.ndarray) -> bool:
+    """The same for plain LZW strips that lie one behind the other, which many cameras write, by one reading and one
+    loop; False where they are something else, or damaged."""
+    pieces = image.pieces[first:end]
+    starts = np.array([start for start, _ in pieces])
+    lengths = np.array([length for _, length in pieces])
+    plain = not (image.tiled or image.packed or image.differences) and image.dtype.isnative
+    if not plain or not len(pieces) or not out.flags.c_contiguous or np.any(starts[1:] < starts[:-1] + lengths[:-1]):
+        return False
+    span = int(starts[-1] + lengths[-1] - starts[0])
+    if span > 2 * lengths.sum():
+        return False
+    from cryowidgets.io import lzwloops
+
+    buffer = np.empty(span + _BEYOND, np.uint8)
+    if os.preadv(descriptor, [memoryview(buffer)[:span]], int(starts[0])) < span:
+        return False
+    target = out.view(np.uint8)
+    scratch = np.empty(image.rows * target.shape[1] + _BEYOND, np.uint8)
+    return bool(lzwloops.strips(buffer, starts - starts[0], lengths, first * image.rows, image.rows, scratch, target))
 
 
 _BEYOND = 8  # bytes behind the data in memory that the compiled loop may read or write

@@ -39,6 +39,9 @@ _STEPS = np.array([1 / 4, 1 / 2, 1.0, 2.0, 4.0])  # by which they are tried larg
 _SMALLEST, _LARGEST = 0.01, 10.0  # px, Å
 _FOLDS = 4
 
+TOGETHER = 2.5
+"""e/Å² up to which frames are taken together; at least 12 groups are kept."""
+
 
 @dataclass(frozen=True)
 class LocalMotion:
@@ -89,6 +92,12 @@ class LocalMotion:
         return self.at(*self.grid.centres.T)
 
 
+def grouped(frames: int, dose_per_frame: float) -> int:
+    """How many frames are taken together, so that each group shows about as much as `TOGETHER` lets it."""
+    wanted = TOGETHER / dose_per_frame if dose_per_frame else 1
+    return max(min(round(wanted), frames // 12), 1)
+
+
 def measure(
     blocks: Iterable[tuple[int, Any]],
     gain: Any,
@@ -100,13 +109,15 @@ def measure(
     voltage: float = 300.0,
     resolution: float = 5.0,
     patches: tuple[int, int] | None = None,
+    covariance: np.ndarray | None = None,
 ) -> LocalMotion:
     """Measure the local motion of a movie, and that of the whole frame again.
 
     Parameters
     ----------
     blocks : iterable of (int, array (k, y, x))
-        Raw frames, their defects replaced, in blocks, each with the number of its first; together they are all frames.
+        Raw frames, their defects replaced, in blocks, each with the number of its first, which is a multiple of
+        `grouped`; together they are all frames.
     gain : array (y, x), float32, or None
         What multiplies them.
     shape : (int, int)
@@ -123,21 +134,25 @@ def measure(
         Å of the finest detail compared.
     patches : (int, int), optional
         Number of pieces along y and x; by default one for each 450 Å.
+    covariance : (n, n), optional
+        Of the errors of `shifts` along an axis, px²: what is known of frames within a group.
     """
     n = len(shifts)
     grid = Grid.over(shape, pixel_size, resolution, patches)
     fading = partial(
         dose.fading, n, dose_per_frame=dose_per_frame, pre_exposure=pre_exposure, voltage=voltage
     )
-    pieces = Patches(grid, blocks, gain, shifts, resolution, pixel_size, fading)
-    fit = _Fit(pieces, pixel_size, shifts - shifts.mean(axis=0), dose_per_frame, pre_exposure)
+    together = grouped(n, dose_per_frame)
+    pieces = Patches(grid, blocks, gain, shifts, resolution, pixel_size, fading, np.arange(n) // together)
+    centred = shifts - shifts.mean(axis=0)
+    fit = _Fit(pieces, pixel_size, centred, dose_per_frame, pre_exposure)
     for finest in [stage for stage in _STAGES if stage > resolution * 1.05] + [resolution]:
         for _ in range(2 if finest > resolution else 8):
             if fit.step(finest) < _CONVERGED:
                 break
     gradient, _ = fit.slopes()
     residual, likelier = fit.residual(gradient), fit.held_back(gradient)
-    whole, told = fit.whole()
+    whole, told = fit.whole(centred, np.zeros((n, n)) if covariance is None else covariance)
     why = ""
     if not likelier > BELIEVED:
         why = (
@@ -159,11 +174,13 @@ class _Fit:
         dose_per_frame: float,
         pre_exposure: float,
     ) -> None:
-        self.pieces, self._pixel_size, self._exposure = pieces, pixel_size, (dose_per_frame, pre_exposure)
-        grid, n = pieces.grid, pieces.n
+        self.pieces, self._pixel_size = pieces, pixel_size
+        grid, n, frames = pieces.grid, pieces.n, len(shifts)
         self._space = localfield.terms(grid.shape, *grid.centres.T)
-        self._time = localfield.times(n, dose_per_frame)
-        self._whole0 = shifts
+        self._times = localfield.times(frames, dose_per_frame)
+        self._time = pieces.mean(self._times)
+        self._whole0 = pieces.mean(shifts)
+        self._exposure = dose_per_frame * frames / n, pre_exposure
         self._power = pieces.power
         self._own = np.square(pieces.fading)  # (n, rings)
         # unknowns of one axis: a shift for each frame, then the coefficients of the field
@@ -196,13 +213,21 @@ class _Fit:
             self._weigh()
         return change
 
-    def whole(self) -> tuple[np.ndarray, np.ndarray]:
-        """Smoothed shifts of the whole frame, (n, 2), and the covariance of their errors along an axis."""
-        return self._whole0 + self._x[: self.pieces.n], self._uncertain
+    def whole(self, shifts: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Smoothed shifts of the frames, (frames, 2), and the covariance of their errors along an axis.
+
+        Between groups they are those of the fit; from frame to frame within one, the given ones.
+        """
+        frame = np.arange(len(shifts), dtype=float)
+        middle = self.pieces.mean(frame)
+        between = np.stack([np.interp(frame, middle, one) for one in np.eye(len(middle))], axis=1)  # (frames, n)
+        within = np.eye(len(frame)) - between @ self.pieces.mean(np.eye(len(frame)))
+        known = between @ self._uncertain @ between.T + within @ covariance @ within.T
+        return shifts + between @ self._x[: self.pieces.n], known
 
     def field(self) -> Field:
         coefficients = self._x[self.pieces.n :].reshape(-1, self._time.shape[1], 2)
-        return Field(self.pieces.grid.shape, self._time, coefficients)
+        return Field(self.pieces.grid.shape, self._times, coefficients)
 
     def slopes(self) -> tuple[np.ndarray, np.ndarray]:
         """As of `Patches.slopes`, where the pieces lie now."""

@@ -2,7 +2,8 @@
 
 A piece follows the whole frame by whole pixels, so that the same content lies in it in all frames; the rest of the
 shift is undone in its spectrum. Only frequencies that may show something are kept, for all pieces and frames at once:
-about as much memory as a quarter of the raw movie takes as float32.
+about as much memory as a quarter of the raw movie takes as float32. Frames of little exposure are taken together in
+groups, within which a piece follows the frame by whole pixels as well.
 """
 
 from __future__ import annotations
@@ -82,31 +83,42 @@ class Grid:
         inside = np.clip(centres, low, np.array(shape) - 1 - low)
         return cls(shape, inside, number, side, block)
 
-    def corners(self, shifts: np.ndarray) -> np.ndarray:
-        """Where each piece begins in each frame of given shifts (n, 2): (pieces, n, 2) int64."""
-        at = np.rint(self.centres[:, None, :] - (self.side - 1) / 2 + shifts[None, :, :]).astype(np.int64)
-        return np.clip(at, 0, np.array(self.shape) - self.side)
+    def corners(self, shifts: np.ndarray, group: np.ndarray | None = None) -> np.ndarray:
+        """Where each piece begins in each frame of given shifts (n, 2): (pieces, n, 2) int64.
+
+        Frames of one `group` (n,) keep their distances from its mean as well as whole pixels can.
+        """
+        mean = shifts if group is None else _means(shifts, group)[group]
+        at = np.rint(self.centres[:, None, :] - (self.side - 1) / 2 + mean[None, :, :]) + np.rint(shifts - mean)
+        return np.clip(at.astype(np.int64), 0, np.array(self.shape) - self.side)
 
 
 class Patches:
-    """Spectra of all pieces in all frames, each times what is left of the signal in the frame.
+    """Spectra of all pieces in all groups of frames, each times what is left of the signal in the group.
+
+    A group is the sum of its frames, divided by the root of their number, so that noise is the same in all groups.
 
     Parameters
     ----------
     grid : Grid
     blocks : iterable of (int, array (k, y, x))
-        Raw frames in blocks, each with the number of its first.
+        Raw frames in blocks, each with the number of its first, which begins a group.
     gain : array (y, x), float32, or None
-    shifts : (n, 2)
+    shifts : (frames, 2)
         Of the whole frame, px, followed by whole pixels.
     resolution, pixel_size : float
         Å, Å/px.
     fading : callable
-        From frequencies (k,), 1/Å, to what is left of the signal in each frame, (n, k).
+        From frequencies (k,), 1/Å, to what is left of the signal in each frame, (frames, k).
+    group : (frames,) int, ascending, optional
+        Of each frame, counted from 0; without, each is one of its own.
 
     Attributes
     ----------
     grid : Grid
+    n : int
+        Number of groups.
+    group : (frames,) int64
     ky, kx : (a,), (b,)
         cycles/px of the frames.
     ring : (a, b) int64
@@ -118,14 +130,14 @@ class Patches:
     count : (rings,)
         Sum of `weight` in each ring.
     power : (rings,)
-        Of a frame before fading: mean over pieces and frames.
+        Of a group before fading: mean over pieces and groups.
     fading : (n, rings)
     re, im : lists of arrays (n, a, b), float32
         One for each piece; shifts are undone in place by `move`.
     offset : (pieces, n, 2)
         Displacement that was undone so far, px.
     total : lists of pairs of arrays (a, b)
-        Sums over the frames.
+        Sums over the groups.
     """
 
     def __init__(
@@ -137,8 +149,10 @@ class Patches:
         resolution: float,
         pixel_size: float,
         fading: Callable[[np.ndarray], np.ndarray],
+        group: np.ndarray | None = None,
     ) -> None:
-        self.grid, self.n = grid, len(shifts)
+        self.group = np.arange(len(shifts)) if group is None else np.asarray(group, np.int64)
+        self.grid, self.n = grid, int(self.group[-1]) + 1
         small = grid.side // grid.block
         highest = min(pixel_size / resolution, HIGHEST / grid.block)
         rows = min(int(highest * grid.side), small // 2 - 1)
@@ -156,12 +170,14 @@ class Patches:
         power = np.square(self._taper)
         self.independent = float(power.mean() ** 2 / np.square(power).mean()) ** 2
         """Which part of the elements tell something of their own, as the window makes neighbours alike."""
-        self._corners = grid.corners(shifts)
-        self.offset = self._corners + (grid.side - 1) / 2 - grid.centres[:, None, :]
+        self._corners = grid.corners(shifts, self.group)
+        followed = self._corners + (grid.side - 1) / 2 - grid.centres[:, None, :]
+        self.offset = self.mean(followed.transpose(1, 0, 2)).transpose(1, 0, 2)
         self.re: list[Any] = [None] * len(grid.centres)
         self.im: list[Any] = [None] * len(grid.centres)
         self.total: list[tuple[Any, Any]] = [(None, None)] * len(grid.centres)
-        self.fading = fading(self.radius / pixel_size)
+        frames = np.bincount(self.group)
+        self.fading = self.mean(fading(self.radius / pixel_size)) * np.sqrt(frames)[:, None]
         powers = np.zeros((len(grid.centres), len(self.radius)))
         for first, raw in blocks:
             self._take(first, raw, gain, powers)
@@ -169,6 +185,10 @@ class Patches:
 
     def __len__(self) -> int:
         return len(self.grid.centres)
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Of values (frames, …) over each group: (n, …)."""
+        return _means(values, self.group)
 
     def move(self, displacement: np.ndarray) -> None:
         """Undo displacements (pieces, n, 2), px, whatever was undone before; and add the frames up."""
@@ -202,14 +222,15 @@ class Patches:
     def _take(self, first: int, raw: Any, gain: Any, powers: np.ndarray) -> None:
         """Transform the pieces of some frames; their power in each ring, summed, is added to `powers`."""
         xp = namespace(raw)
-        part = slice(first, first + raw.shape[0])
+        frames = slice(first, first + raw.shape[0])
+        part, group = slice(self.group[frames.start], self.group[frames.stop - 1] + 1), self.group[frames]
         faded = self.fading[part].astype(np.float32)
 
         def transform(p: int) -> None:
             if self.re[p] is None:
                 size = (self.n, len(self.ky), len(self.kx))
                 self.re[p], self.im[p] = zeros(size, raw), zeros(size, raw)
-            piece = _cut(raw, gain, self._corners[p, part], self.grid, self._taper)
+            piece = _cut(raw, gain, self._corners[p, frames], group - group[0], self.grid, self._taper)
             if xp is np:
                 from cryowidgets.kernels.patchloops import split
 
@@ -228,25 +249,31 @@ class Patches:
         each(transform, range(len(self)))
 
 
-def _cut(raw: Any, gain: Any, corner: np.ndarray, grid: Grid, window: np.ndarray) -> Any:
-    """A piece of each frame, (n, side / block, side / block) float32."""
-    xp, n, side = namespace(raw), len(corner), len(window)
+def _means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    return np.asarray(np.add.reduceat(values, np.flatnonzero(np.diff(group, prepend=-1)), axis=0)) / np.bincount(
+        group
+    ).reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _cut(raw: Any, gain: Any, corner: np.ndarray, group: np.ndarray, grid: Grid, window: np.ndarray) -> Any:
+    """A piece of each group of frames, (groups, side / block, side / block) float32."""
+    xp, n, side = namespace(raw), int(group[-1]) + 1, len(window)
     if xp is np:
         from cryowidgets.kernels.patchloops import cut
 
         out = np.empty((n, side, side), np.float32)
         gain = np.ones((1, 1), np.float32) if gain is None else gain
-        cut(raw, gain, np.ascontiguousarray(corner), grid.block, window, out)
+        cut(raw, gain, np.ascontiguousarray(corner), group, grid.block, window, out)
         return out
-    pieces = []
+    pieces: list[Any] = [0.0] * n
+    count = np.bincount(group)
     taper = to_device(window[:, None] * window[None, :], raw)
     for j, (y, x) in enumerate(corner.tolist()):
         where = slice(y, y + grid.side), slice(x, x + grid.side)
         piece = xp.astype(raw[(j, *where)], xp.float32)
         piece = piece if gain is None else piece * gain[where]
-        piece = xp.sum(xp.reshape(piece, (side, grid.block, side, grid.block)), axis=(1, 3))
-        pieces.append((piece - xp.mean(piece)) * taper)
-    return xp.stack(pieces)
+        pieces[group[j]] += xp.sum(xp.reshape(piece, (side, grid.block, side, grid.block)), axis=(1, 3))
+    return xp.stack([(piece - xp.mean(piece)) * taper / math.sqrt(m) for piece, m in zip(pieces, count, strict=True)])
 
 
 def _move(re: Any, im: Any, shift: np.ndarray, ky: np.ndarray, kx: np.ndarray) -> tuple[Any, Any]:

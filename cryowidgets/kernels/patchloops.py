@@ -12,16 +12,20 @@ def cut(
     raw: np.ndarray,  # (n, y, x), any real type
     gain: np.ndarray,  # (y, x) float32, or (1, 1)
     corner: np.ndarray,  # (n, 2) int64
+    group: np.ndarray,  # (n,) int64, ascending from 0
     block: int,
     window: np.ndarray,  # (side,) float32
-    out: np.ndarray,  # (n, side, side) float32
+    out: np.ndarray,  # (groups, side, side) float32
 ) -> None:
-    """Cut a piece out of each frame, binned by `block`, its mean taken away, its edges faded out."""
+    """Cut a piece out of each frame, binned by `block`, and add up those of a group; then take the mean away, fade the
+    edges out, and divide by the root of the number of frames in the group."""
     side = len(window)
+    out[:] = 0
+    count = np.zeros(len(out))
     with_gain = gain.shape[0] == raw.shape[1] and gain.shape[1] == raw.shape[2]
     rows = np.empty(side * block, np.float32)
     for j in range(len(raw)):
-        total = 0.0
+        count[group[j]] += 1
         left, right = corner[j, 1], corner[j, 1] + side * block
         for y in range(side):
             rows[:] = 0
@@ -34,23 +38,28 @@ def cut(
                 else:
                     for x in range(side * block):
                         rows[x] += np.float32(row[x])
-            line = out[j, y]
-            here = np.float32(0)
+            line = out[group[j], y]
             if block == 1:
-                line[:] = rows
+                for x in range(side):
+                    line[x] += rows[x]
             elif block == 2:
                 for x in range(side):
-                    line[x] = rows[2 * x] + rows[2 * x + 1]
+                    line[x] += rows[2 * x] + rows[2 * x + 1]
             else:
                 for x in range(side):
-                    line[x] = rows[x * block : (x + 1) * block].sum()
-            for x in range(side):
-                here += line[x]
-            total += float(here)
-        mean = np.float32(total / (side * side))
+                    line[x] += rows[x * block : (x + 1) * block].sum()
+    for g in range(len(out)):
+        total = 0.0
         for y in range(side):
+            here = np.float32(0)
             for x in range(side):
-                out[j, y, x] = (out[j, y, x] - mean) * (window[y] * window[x])
+                here += out[g, y, x]
+            total += float(here)
+        mean, scale = np.float32(total / (side * side)), np.float32(1 / np.sqrt(count[g]))
+        for y in range(side):
+            factor = scale * window[y]
+            for x in range(side):
+                out[g, y, x] = (out[g, y, x] - mean) * (factor * window[x])
 
 
 @compiled

@@ -9,6 +9,8 @@ from cryowidgets.cpu import compiled
 TILE = 32
 TAPS = 6
 _SIDE = TILE + TAPS - 1
+_WIDE = 40  # _SIDE rounded up to what vectors hold
+_BATCH = 4  # frames that are added to a tile at once, so that it is read and written less often
 
 
 @compiled
@@ -45,9 +47,9 @@ def add_tiles(
     n, height, width = raw.shape
     r = mix.shape[1]
     with_gain = gain.shape[0] == height and gain.shape[1] == width
-    cut = np.empty((_SIDE, _SIDE), np.float32)
+    cut = np.empty((_SIDE, _WIDE), np.float32)
+    values = np.empty((_BATCH, TILE * TILE), np.float32)
     across = np.empty((_SIDE, TILE), np.float32)
-    value = np.empty(TILE * TILE, np.float32)
     tile = np.empty((r, TILE * TILE), np.float32)
     together = np.zeros(TILE * TILE, np.float32)
     for i in range(first, end):
@@ -57,21 +59,27 @@ def add_tiles(
             tile[:] = 0
             for j in range(n):
                 top, left = y0 + whole[j, i, k, 0], x0 + whole[j, i, k, 1]
-                if top >= 0 and left >= 0 and top + _SIDE <= height and left + _SIDE <= width:
-                    if with_gain:
+                if top >= 0 and left >= 0 and top + _SIDE <= height and left + _WIDE <= width:
+                    if with_gain:  # places without a sign make the loops fast
                         for y in range(_SIDE):
-                            for x in range(_SIDE):
-                                cut[y, x] = np.float32(raw[j, top + y, left + x]) * gain[top + y, left + x]
+                            a = np.uint64(top + y)
+                            for x in range(_WIDE):
+                                b = np.uint64(left + x)
+                                cut[y, x] = np.float32(raw[j, a, b]) * gain[a, b]
                     else:
                         for y in range(_SIDE):
-                            for x in range(_SIDE):
-                                cut[y, x] = np.float32(raw[j, top + y, left + x])
+                            a = np.uint64(top + y)
+                            for x in range(_WIDE):
+                                b = np.uint64(left + x)
+                                cut[y, x] = np.float32(raw[j, a, b])
                 else:  # beyond an edge the frame is mirrored
                     for y in range(_SIDE):
-                        a = _mirror(top + y, height)
+                        row = _mirror(top + y, height)
                         for x in range(_SIDE):
-                            b = _mirror(left + x, width)
-                            cut[y, x] = np.float32(raw[j, a, b]) * (gain[a, b] if with_gain else np.float32(1))
+                            column = _mirror(left + x, width)
+                            factor = gain[row, column] if with_gain else np.float32(1)
+                            cut[y, x] = np.float32(raw[j, row, column]) * factor
+                slot = j % _BATCH
                 w = taps[j, i, k, 1]
                 w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
                 for y in range(_SIDE):
@@ -87,9 +95,8 @@ def add_tiles(
                 w = taps[j, i, k, 0]
                 w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
                 for y in range(TILE):
-                    line = value[y * TILE : (y + 1) * TILE]
                     for x in range(TILE):
-                        line[x] = (
+                        values[slot, y * TILE + x] = (
                             w0 * across[y, x]
                             + w1 * across[y + 1, x]
                             + w2 * across[y + 2, x]
@@ -97,15 +104,20 @@ def add_tiles(
                             + w4 * across[y + 4, x]
                             + w5 * across[y + 5, x]
                         )
-                for q in range(r):
-                    m, to = mix[j, q], tile[q]
-                    if m != 0:
+                if slot == _BATCH - 1 or j == n - 1:
+                    values[slot + 1 :] = 0
+                    for q in range(r):
+                        m0 = mix[j - slot, q]
+                        m1 = mix[min(j - slot + 1, n - 1), q]
+                        m2 = mix[min(j - slot + 2, n - 1), q]
+                        m3 = mix[min(j - slot + 3, n - 1), q]
                         for x in range(TILE * TILE):
-                            to[x] += m * value[x]
+                            early = m0 * values[0, x] + m1 * values[1, x]
+                            tile[q, x] += early + (m2 * values[2, x] + m3 * values[3, x])
                 g = group[j]
                 if g >= 0:
                     for x in range(TILE * TILE):
-                        together[x] += value[x]
+                        together[x] += values[slot, x]
                     if j == n - 1 or group[j + 1] != g:
                         _put(together, groups[g], y0, x0)
                         together[:] = 0

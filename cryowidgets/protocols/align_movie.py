@@ -217,7 +217,10 @@ class AlignMovie(Protocol):
         if self.patches:
             longer = max(frames.shape)
             number = tuple(max(round(self.patches * n / longer), 2) for n in frames.shape)
-        return localmotion.measure(frames.blocks(), reference, frames.shape, whole.shifts, *known, number)
+        blocks = frames.blocks(localmotion.grouped(len(frames), known[1]))
+        return localmotion.measure(
+            blocks, reference, frames.shape, whole.shifts, *known, number, covariance=whole.covariance
+        )
 
     def _groups(self, frames: int, optics: Optics, spectra: list) -> tuple:
         """The group of each frame, and what to do with the sum of each: its power spectrum goes to `spectra`.

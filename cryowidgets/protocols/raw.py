@@ -44,12 +44,13 @@ class Raw:
         for _, frames in self.blocks():
             yield from frames
 
-    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Blocks of frames (n, y, x), each with the number of its first, counted from the first one used."""
+    def blocks(self, together: int = 1) -> Iterator[tuple[int, np.ndarray]]:
+        """Blocks of frames (n, y, x), each with the number of its first, counted from the first one used, which is a
+        multiple of `together`."""
         if self._kept is not None:
             yield 0, self._kept
             return
-        step = len(self) if self._keeps else max(int(BLOCK / self._frame_bytes), 1)
+        step = len(self) if self._keeps else max(int(BLOCK / self._frame_bytes / together), 1) * together
         for first in range(0, len(self), step):
             end = min(first + step, len(self))
             frames = self._file.block(self._numbers[first], self._numbers[end - 1] + 1)

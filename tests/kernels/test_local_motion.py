@@ -177,14 +177,13 @@ def test_other_libraries_give_the_same(moving, library, group):
     """Pieces, their sums and the slopes of the likelihood: numba and the array standard, to 1e-5."""
     raw, factor = moving.raw[:4, :320, :384], moving.gain[:320, :384]
     shifts = moving.whole.shifts[:4]
-    n = 4 if group is None else 2
     grid = Grid.over(raw.shape[1:], 1.0, 5.0, (2, 2))
     pieces = []
     for place in (np.ascontiguousarray, library):
         blocks = [(0, place(raw[:3].copy())), (3, place(raw[3:].copy()))]
         fading = lambda k: np.linspace(1, 0.5, 4)[:, None] * np.ones((4, len(k)))  # noqa: E731
         found = Patches(grid, blocks, place(factor.copy()), shifts, 5.0, 1.0, fading, group)
-        found.move(found.mean(shifts)[None] + np.linspace(0, 0.3, n)[:, None, None] * np.ones((4, 1, 1)))
+        found.move(found.mean(shifts)[None] + np.linspace(0, 0.3, 4)[:, None, None])
         pieces.append((found.power, *found.slopes(np.ones((4, len(found.radius)))), asnumpy(found.total[1][0])))
     for host, device in zip(*pieces, strict=True):
         np.testing.assert_allclose(device, host, rtol=1e-5, atol=1e-5 * np.abs(host).max())
