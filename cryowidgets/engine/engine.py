@@ -178,7 +178,8 @@ class Engine:
         InputError
             The gain does not fit.
         """
-        intake = Intake(settings, self.store.folder)
+        others = [path for (path,) in self.store.query("SELECT path FROM exposure ORDER BY id DESC LIMIT 20")]
+        intake = Intake(settings, self.store.folder, others=others)
         try:
             set_optics(self.store, source, self._described(intake, source))
         finally:
@@ -241,7 +242,10 @@ class Engine:
         trouble = self._door.trouble
         patience = self._door.settings.timeout if self._until_idle is None else self._until_idle
         if trouble and (stream == "stopping" or time.time() - self._door.last_arrival > patience):
-            refusals += self._door.give_up()
+            if self._door.undecided:
+                self._door.decide()
+            else:
+                refusals += self._door.give_up()
         if trouble != self._trouble:
             self._trouble = trouble
             self._stale_states = True

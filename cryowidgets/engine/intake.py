@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryowidgets.engine.reference import Reference, prepare
+from cryowidgets.engine.reference import MOVIES, Evidence, Reference, prepare
 from cryowidgets.errors import InputError
 from cryowidgets.io import sidecar
 from cryowidgets.io.metadata import Metadata
@@ -21,12 +22,19 @@ Group = tuple[Optics, tuple[float, float] | None, int]
 """Optics that movies have, the mean of their beam shifts, and how many they are."""
 
 
+HOLD = 60.0
+"""Seconds that movies are kept waiting for others to tell the orientation of a gain."""
+
+
 @dataclass
 class _Making:
-    """A gain that is being prepared, and what its sources were like."""
+    """A gain that is being prepared, what its sources were like, and what it goes by."""
 
     work: Future[Reference]
     sources: tuple
+    evidence: Evidence
+    since: float
+    path: str
 
 
 class Intake:
@@ -39,18 +47,26 @@ class Intake:
         Where prepared gains go.
     groups : iterable of Group
         Optics of movies taken in before.
+    others : sequence of str
+        Movies that are known to be whole, to go by where the first does not tell how the gain lies.
 
     Attributes
     ----------
     trouble : str
         Why no movie can be taken in for now, such as a gain of the wrong size; empty where there is nothing.
+    undecided : bool
+        The trouble is but that movies do not tell yet how the gain lies.
     """
 
-    def __init__(self, settings: ImportMovies, project: Path, groups: Iterable[Group] = ()) -> None:
+    def __init__(
+        self, settings: ImportMovies, project: Path, groups: Iterable[Group] = (), others: Sequence[str] = ()
+    ) -> None:
         self.settings = settings
-        self.trouble = ""
+        self.trouble, self.undecided = "", False
         self._project = project
         self._groups = OpticsGroups(groups)
+        self._others = others
+        self._decided = False
         self._gains: dict[tuple, _Making] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._usual: set[str] = set()
@@ -122,6 +138,10 @@ class Intake:
         )
         return movie, told.acquired if math.isfinite(told.acquired) else stat.st_mtime
 
+    def decide(self) -> None:
+        """Wait no longer for other movies to tell how the gain lies: there will be none."""
+        self._decided = True
+
     def notes(self) -> list[tuple[str, str]]:
         """Kind and sentence of what has been noticed since the last time, each kind once."""
         new, self._notes = self._notes, []
@@ -164,15 +184,25 @@ class Intake:
         if making and making.work.done() and making.sources != sources and None not in sources:
             making = None  # mended, or recorded anew in the middle of the session
         if making is None:
-            self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="gain")
-            work = self._pool.submit(prepare, self.settings, self._project, path, shape, key[1])
-            making = self._gains[key] = _Making(work, sources)
+            making = self._make(key, path, sources, Evidence(), time.monotonic(), wait)
         if not (wait or making.work.done()):
             return None
         error = making.work.exception()
         if error is None:
             reference = making.work.result()
-            self.trouble = ""
+            if reference.undecided and not wait and path not in (making.path, *making.evidence.movies):
+                self._make(key, path, sources, making.evidence, making.since, wait)
+                if self.settings.gain_rotation == "auto":
+                    return None  # as long as this one is looked at
+            elif reference.undecided and not wait and self._holds(making):
+                self.trouble = (
+                    f"The movies do not tell yet which way round the gain {Path(self.settings.gain).name} lies: "
+                    f"{reference.undecided}. They wait for others, {MOVIES} in all, at most {HOLD:.0f} s; set "
+                    "gain_rotation where you know it."
+                )
+                self.undecided = True
+                return None
+            self.trouble, self.undecided = "", False
             for kind, text in reference.notes.items():
                 self._note(f"{kind} {key}", text)
             if not reference.tested:
@@ -183,8 +213,20 @@ class Intake:
         others = [m for k, m in self._gains.items() if k != key and m.work.done() and not m.work.exception()]
         if others or wait:
             raise error
-        self.trouble = str(error)
+        self.trouble, self.undecided = str(error), False
         return None
+
+    def _make(self, key: tuple, path: str, sources: tuple, evidence: Evidence, since: float, wait: bool) -> _Making:
+        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="gain")
+        movies = [path, *(other for other in self._others if other != path)] if wait else [path]
+        work = self._pool.submit(prepare, self.settings, self._project, movies, key[0], key[1], evidence)
+        self._gains[key] = made = _Making(work, sources, evidence, since, path)
+        return made
+
+    def _holds(self, making: _Making) -> bool:
+        """Whether movies wait for others: not where a person told the orientation, which is but doubted then."""
+        asked = self.settings.gain_rotation == "auto"
+        return asked and not self._decided and time.monotonic() - making.since < HOLD
 
 
 def _told(found: Metadata) -> set[str]:

@@ -100,6 +100,15 @@ class Door:
         """Why no movie can come in for now; empty where there is nothing."""
         return self.intake.trouble
 
+    @property
+    def undecided(self) -> bool:
+        """Whether movies wait only for others, which may tell how the gain lies."""
+        return self.intake.undecided
+
+    def decide(self) -> None:
+        """Take in what waits for others."""
+        self.intake.decide()
+
     def give_up(self) -> list[Refusal]:
         """Refuse all that waits, for the trouble there is."""
         refusals = [Refusal(path, self.trouble, look.found) for path, look in self._growing.items()]

@@ -57,6 +57,8 @@ class Orientation:
         Rotation, flip and divides of all that fit as well as the best; empty where nothing fits.
     why : str
         Why it is not decided; empty where it is.
+    more : bool
+        More frames may decide it.
     """
 
     decided: bool
@@ -68,6 +70,7 @@ class Orientation:
     lead: float
     possible: tuple[tuple[int, str, bool], ...] = ()
     why: str = ""
+    more: bool = False
 
 
 def find(total: Any, gain: Any) -> Orientation:
@@ -96,7 +99,7 @@ def find(total: Any, gain: Any) -> Orientation:
         raise ValueError(f"a gain of {gain.shape} px cannot lie on frames of {total.shape} px, however it is turned")
     seen, _, known = pattern(total, counts=True)
     if known < 0.5:
-        return _undecided("most pixels of the frames are not finite or have no counts near them")
+        return _undecided("most pixels of the frames are not finite or have no counts near them", more=True)
     own, size, known = pattern(gain, counts=False)
     if known < 0.5:
         return _undecided("most of the gain is zero or not finite")
@@ -149,19 +152,19 @@ def _judge(halves: dict[int, list[np.ndarray]]) -> Orientation:
         why = f"the gain fits best when it is moved by {beside[0]} px in y and {beside[1]} px in x"
         return Orientation(False, *guess, why=why)
     if strength < SIGMAS + 2:
-        return Orientation(False, *guess, why="there is no trace of the gain in the frames")
+        return Orientation(False, *guess, why="there is no trace of the gain in the frames", more=True)
     possible = tuple(
         (*ORIENTATIONS[number], score[number] < 0)
         for number in ranked
         if abs(score[best]) - abs(score[number]) <= SIGMAS * sigma
     )
     if ahead <= SIGMAS:
-        return Orientation(False, *guess, possible, f"{len(possible)} orientations fit equally well")
+        return Orientation(False, *guess, possible, f"{len(possible)} orientations fit equally well", more=True)
     for half in (0, 1):
         part = {number: float(maps[half][0, 0]) * math.copysign(1, score[best]) for number, maps in halves.items()}
         rest = max((abs(value) for number, value in part.items() if number != best), default=0.0)
         if part[best] - rest < SIGMAS / 2 * _chance([maps[half] for maps in halves.values()]):
-            return Orientation(False, *guess, possible, "two halves of the frame do not agree")
+            return Orientation(False, *guess, possible, "two halves of the frame do not agree", more=True)
     return Orientation(True, *guess, possible)
 
 
@@ -282,5 +285,5 @@ def _block_means(tiles: Any) -> Any:
     return xp.reshape(xp.broadcast_to(means, blocks.shape), tiles.shape)
 
 
-def _undecided(why: str) -> Orientation:
-    return Orientation(False, 0, "none", False, 0.0, 0.0, 0.0, why=why)
+def _undecided(why: str, more: bool = False) -> Orientation:
+    return Orientation(False, 0, "none", False, 0.0, 0.0, 0.0, why=why, more=more)

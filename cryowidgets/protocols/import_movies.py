@@ -71,10 +71,10 @@ class ImportMovies(Protocol):
         ["auto", *ROTATIONS],
         "auto",
         help="By how much to rotate the reference clockwise, as seen with the first row on top (RELION's 0 to 3 times "
-        "90°); auto: as the first movie tells, and not at all where it does not",
+        "90°); auto: as the first movies tell, up to five, and not at all where they do not",
     ).tag(unit="°", group="Gain", advanced=True, when=lambda p: bool(p.gain))
     gain_flip = Enum(
-        list(FLIPS), "none", help="How to flip the reference after that; left to the first movie where gain_rotation is"
+        list(FLIPS), "none", help="How to flip the reference after that; left to the movies where gain_rotation is"
     ).tag(group="Gain", advanced=True, when=lambda p: bool(p.gain) and p.gain_rotation != "auto")
     defects = Unicode(
         "", help="List of defects as SerialEM or MotionCor2 write it, or a map that is not zero at defects"

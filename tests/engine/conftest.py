@@ -16,8 +16,33 @@ sys.path.insert(0, str(HERE))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
 
 from cryowidgets.engine.engine import Engine  # noqa: E402
+from cryowidgets.engine.sources import Door  # noqa: E402
 from cryowidgets.io import mrc  # noqa: E402
 from cryowidgets.project import Project  # noqa: E402
+from cryowidgets.protocols.import_movies import ImportMovies  # noqa: E402
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where a microscope would write."""
+    folder = tmp_path / "session"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def door(folder, tmp_path):
+    """A function that opens a door on the session's folder, hasty unless told otherwise."""
+    doors = []
+
+    def make(pattern="**/*.mrc", known=(), refused=(), **settings):
+        settings = {"pixel_size": 1.0, "poll": 0.0, "file_timeout": "1h", **settings}
+        doors.append(Door(ImportMovies(pattern=str(folder / pattern), **settings), tmp_path / "p", known, refused))
+        return doors[-1]
+
+    yield make
+    for one in doors:
+        one.close()
 
 
 @pytest.fixture

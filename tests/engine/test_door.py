@@ -12,49 +12,13 @@ from cryowidgets.engine.listing import Listing
 from cryowidgets.engine.sources import Door
 from cryowidgets.io import mrc
 from cryowidgets.protocols.import_movies import ImportMovies
-
-
-@pytest.fixture
-def folder(tmp_path):
-    folder = tmp_path / "session"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def door(folder, tmp_path):
-    """A function that opens a door on the session's folder, hasty unless told otherwise."""
-    doors = []
-
-    def make(pattern="**/*.mrc", known=(), refused=(), **settings):
-        settings = {"pixel_size": 1.0, "poll": 0.0, "file_timeout": "1h", **settings}
-        doors.append(Door(ImportMovies(pattern=str(folder / pattern), **settings), tmp_path / "p", known, refused))
-        return doors[-1]
-
-    yield make
-    for one in doors:
-        one.close()
+from tests.engine.looks import look, poll
 
 
 def movie_bytes(tmp_path, frames=3, side=8) -> bytes:
     path = tmp_path / "whole.mrc"
     mrc.write(path, np.arange(1, frames * side * side + 1, dtype=np.int16).reshape(frames, side, side))
     return path.read_bytes()
-
-
-def poll(door):
-    """Look as soon as the door is willing to."""
-    time.sleep(max(0.0, door.due - time.time()))
-    return door.poll()
-
-
-def look(door, times=3):
-    arrivals, refusals = [], []
-    for _ in range(times):
-        a, r = poll(door)
-        arrivals += a
-        refusals += r
-    return arrivals, refusals
 
 
 def test_a_whole_file_needs_two_looks_and_comes_once(folder, door, tmp_path):

@@ -8,39 +8,18 @@ import time
 import numpy as np
 import pytest
 
-from cryowidgets.engine import inbox
+from cryowidgets.engine import inbox, intake
 from cryowidgets.engine.engine import Engine
 from cryowidgets.engine.sources import Door
 from cryowidgets.io import eer, gain, mrc, tiff
 from cryowidgets.kernels import orientation
 from cryowidgets.project import Project
 from cryowidgets.protocols.import_movies import ImportMovies
+from tests.engine.looks import look
 
 SHAPE = (192, 256)
 SENSITIVITY = 1 + np.float32(0.05) * np.random.default_rng(1).standard_normal(SHAPE, np.float32)
 GAIN = 1 / SENSITIVITY
-
-
-@pytest.fixture
-def folder(tmp_path):
-    folder = tmp_path / "session"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def door(folder, tmp_path):
-    """A function that opens a door on the session's folder, hasty unless told otherwise."""
-    doors = []
-
-    def make(**settings):
-        settings = {"poll": 0.0, "file_timeout": "1h", **settings}
-        doors.append(Door(ImportMovies(pattern=str(folder / "*.mrc"), **settings), tmp_path / "p"))
-        return doors[-1]
-
-    yield make
-    for one in doors:
-        one.close()
 
 
 def write_movie(path, pixel_size=0.0, frames=3, counts=10.0, shape=SHAPE, seed=0, age=0.0):
@@ -57,20 +36,10 @@ def mdoc(movie, **values):
     movie.with_name(f"{movie.name}.mdoc").write_text(f"Voltage = 200\n\n[FrameSet = 0]\n{lines}")
 
 
-def look(door, times=4, until=None, patience=20.0):
-    """Poll some times, or until so many movies have come."""
-    arrivals, refusals, end = [], [], time.monotonic() + patience
-    while times > 0 or (until and len(arrivals) < until and time.monotonic() < end):
-        time.sleep(max(0.0, door.due - time.time()))
-        a, r = door.poll()
-        arrivals, refusals, times = arrivals + a, refusals + r, times - 1
-    return arrivals, refusals
-
-
 def test_a_sidecar_sets_the_optics_and_makes_groups_of_beam_shifts(folder, door):
     for number, shift in enumerate([0, 3, 0.05, 3.05, -3]):
         mdoc(write_movie(folder / f"m{number}.mrc", pixel_size=1.0), ImageShift=f"{shift} 1")
-    arrivals, _ = look(d := door(beam_shift_groups=True))
+    arrivals, _ = look(d := door(pixel_size=0, beam_shift_groups=True))
     by_name = {a.movie.name: a.movie for a in arrivals}
     assert [by_name[f"m{n}"].beam_shift_x for n in range(5)] == [0, 3, 0.05, 3.05, -3]
     groups = [by_name[f"m{n}"].optics.name for n in range(5)]
@@ -103,7 +72,7 @@ def test_a_gain_that_a_sidecar_names_is_asked_for(folder, door):
 
 def test_a_sidecar_that_is_needed_is_waited_for_and_then_refused_for(folder, door):
     path = write_movie(folder / "a.mrc")
-    d = door()
+    d = door(pixel_size=0)
     assert look(d) == ([], []) and d.waiting == 1
     mdoc(path)
     (arrival,) = look(d)[0]
@@ -220,15 +189,81 @@ def test_eer_frames_are_divided_by_an_mrc_and_multiplied_by_a_gain_file(folder, 
     assert optics.dose_per_frame == pytest.approx(45 / 300), "of a raw frame"
 
 
-def test_a_gain_of_another_camera_is_used_as_told_and_doubted(folder, door, tmp_path):
+def wait_for_trouble(door, patience=20.0):
+    """Look until the door says why nothing comes in."""
+    end = time.monotonic() + patience
+    while not door.trouble and time.monotonic() < end:
+        assert look(door, 1) == ([], [])
+    return door.trouble
+
+
+def test_movies_that_do_not_tell_how_a_gain_lies_wait_for_others_that_do(folder, door, tmp_path):
+    mrc.write(tmp_path / "gain.mrc", GAIN[::-1, ::-1])
+    d = door(voltage=300, gain=str(tmp_path / "gain.mrc"))
+    arrivals: list = []
+    number = 0
+    while not arrivals and number < 5:
+        write_movie(folder / f"m{number}.mrc", counts=0.1, seed=number)  # 0.3 electrons a pixel: one is too little
+        number += 1
+        if number == 1:
+            said = wait_for_trouble(d)
+            assert "do not tell yet which way round the gain gain.mrc lies: " in said and "set gain_rotation" in said
+        arrivals, refusals = look(d, 12)
+        assert refusals == [] and len(arrivals) + d.waiting == number
+    arrivals += look(d, until=number - len(arrivals))[0]
+    assert len(arrivals) == number > 1 and d.intake.undecided is False
+    (inside,) = {arrival.movie.gain for arrival in arrivals}
+    np.testing.assert_array_equal(mrc.read(tmp_path / "p" / inside), GAIN)
+    ((_, text),) = d.intake.notes()
+    assert "gain.mrc is rotated by 180°, as m" in text and " and m" in text and " tell: correlation" in text
+    write_movie(folder / "late.mrc", counts=0.1, seed=4)
+    assert look(d, until=1)[0][0].movie.gain == inside and d.intake.notes() == []
+
+
+def test_a_gain_that_five_movies_do_not_tell_is_used_as_it_is(folder, door, tmp_path):
     other = 1 + 0.05 * np.random.default_rng(9).standard_normal(SHAPE, np.float32)
     mrc.write(tmp_path / "other.mrc", other)
-    write_movie(folder / "m.mrc")
-    d = door(pixel_size=1.0, voltage=300, gain=str(tmp_path / "other.mrc"))
-    (arrival,), _ = look(d, until=1)
-    np.testing.assert_array_equal(mrc.read(tmp_path / "p" / arrival.movie.gain), other)
+    d = door(voltage=300, gain=str(tmp_path / "other.mrc"))
+    for number in range(4):
+        write_movie(folder / f"m{number}.mrc", seed=number)
+        assert "there is no trace of the gain in the frames" in wait_for_trouble(d)
+        assert look(d, 8) == ([], [])
+    write_movie(folder / "m4.mrc", seed=4)
+    arrivals, _ = look(d, until=5)
+    (inside,) = {arrival.movie.gain for arrival in arrivals}
+    np.testing.assert_array_equal(mrc.read(tmp_path / "p" / inside), other)
     ((_, text),) = d.intake.notes()
-    assert "does not tell whether the gain other.mrc fits: there is no trace" in text
+    assert " and m4.mrc do not tell whether the gain other.mrc fits: there is no trace" in text
+    assert "It is used as it is, rotated by 0°" in text and len(arrivals) == 5
+
+
+def test_movies_wait_for_others_no_longer_than_so(folder, door, tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "HOLD", 0.3)
+    mrc.write(tmp_path / "gain.mrc", GAIN[::-1, ::-1])
+    write_movie(folder / "m0.mrc", counts=0.1)
+    d = door(voltage=300, gain=str(tmp_path / "gain.mrc"))
+    (first,), _ = look(d, until=1)
+    np.testing.assert_array_equal(mrc.read(tmp_path / "p" / first.movie.gain), GAIN[::-1, ::-1])
+    ((_, text),) = d.intake.notes()
+    assert "m0.mrc does not tell whether" in text and "used as it is" in text
+    for number in range(1, 4):  # those that come later are still looked at
+        write_movie(folder / f"m{number}.mrc", counts=0.1, seed=number)
+        (later,), _ = look(d, until=1)
+    np.testing.assert_array_equal(mrc.read(tmp_path / "p" / later.movie.gain), GAIN)
+    assert "is rotated by 180°" in d.intake.notes()[-1][1]
+
+
+def test_an_orientation_that_is_told_holds_nothing_up_and_is_doubted_as_soon_as_movies_tell(folder, door, tmp_path):
+    mrc.write(tmp_path / "gain.mrc", GAIN[::-1, ::-1])
+    d = door(voltage=300, gain=str(tmp_path / "gain.mrc"), gain_rotation=0)
+    notes = []
+    for number in range(6):
+        write_movie(folder / f"m{number}.mrc", counts=0.1, seed=number)
+        ((arrival,), _) = look(d, until=1)
+        np.testing.assert_array_equal(mrc.read(tmp_path / "p" / arrival.movie.gain), GAIN[::-1, ::-1])
+        notes += [text for _, text in d.intake.notes()]
+    assert "m0.mrc does not tell" in notes[0] and "used as told" in notes[0]
+    assert "fits when rotated by 180°, not when rotated by 0°" in notes[1] and len(notes) == 2
 
 
 def test_defects_alone_make_a_gain(folder, door, tmp_path):
@@ -290,6 +325,39 @@ def test_the_step_says_why_no_movie_comes_in_and_an_unwatched_session_ends(sessi
     assert len(events(project, "warning")) == 1
     with project.reader() as reader:
         assert all("100×256" in failure.error for failure in reader.failures())
+
+
+@pytest.mark.parametrize("end", ["idle", "stop"])
+def test_a_stream_that_ends_before_the_orientation_is_decided_loses_no_movie(session, folder, tmp_path, end):
+    mrc.write(tmp_path / "gain.mrc", GAIN[::-1, ::-1])
+    for number in range(2):
+        write_movie(folder / f"m{number}.mrc", counts=0.1, seed=number, age=3600)
+    project = session(gain=str(tmp_path / "gain.mrc"))
+    engine = Engine(project.folder, "inline", until_idle=0.6 if end == "idle" else None)
+    until = time.monotonic() + 20
+    while engine.store.steps()["movies"].state != "scheduled" and time.monotonic() < until:
+        engine.tick(0.02)
+    assert "do not tell yet which way round" in engine.store.steps()["movies"].reason
+    if end == "stop":
+        inbox.send(project.folder, "stop")
+    ending = engine.run()
+    assert (ending.finished, ending.failed) == (True, 0)
+    with project.reader() as reader:
+        assert sorted(reader.rows("movies")["name"]) == ["m0", "m1"]
+    assert any("does not tell whether the gain" in t or "do not tell whether" in t for t in events(project, "warning"))
+
+
+def test_movies_that_are_in_are_looked_at_together_when_a_gain_is_given_later(session, folder, tmp_path):
+    mrc.write(tmp_path / "gain.mrc", GAIN[::-1, ::-1])
+    for number in range(4):
+        write_movie(folder / f"m{number}.mrc", counts=0.1, seed=number, age=3600)
+    project = session(timeout="0.2s")
+    Engine(project.folder, "inline").run()
+    project.workflow.movies.set(redo=True, gain=str(tmp_path / "gain.mrc"))
+    Engine(project.folder, "inline").run()
+    with project.reader() as reader:
+        (inside,) = set(reader.rows("movies")["gain"])
+    np.testing.assert_array_equal(mrc.read(project.folder / inside), GAIN)
 
 
 def test_groups_keep_their_names_when_the_engine_begins_again(session, folder):
