@@ -10,7 +10,7 @@ from cryowidgets.cpu import compiled
 
 
 @compiled
-def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, share, deep, matrix, right):  # type: ignore[no-untyped-def]
+def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, light, deep, matrix, right, means, left):  # type: ignore[no-untyped-def]
     """Normal equations and cost of the refinement at parameters `p`; all arrays float64 but for `ends` (int64).
 
     Parameters
@@ -22,12 +22,14 @@ def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, share, 
     smooth : (elements, offsets)
     ends : (circles,)
         Where each circle ends.
-    share : (circles,)
-        What part of its mean is not believed.
+    light : (elements,)
+        As of `ctfcircles.Circles`.
     deep : bool
         Whether the specimen has a thickness.
     matrix, right : (parameters, parameters), (parameters,)
         Overwritten. Of the matrix, only the lower triangle is.
+    means, left : (circles, parameters), (circles,)
+        Overwritten by the means, as of `ctfcircles.Circles`, of the derivatives and of what the model leaves.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, share, 
     cost = 0.0
     first = 0
     for c in range(len(ends)):
-        heavy, left = 0.0, 0.0
+        heavy, rests = 0.0, 0.0
         total[:] = 0.0
         for i in range(first, ends[c]):
             w = weight[i]
@@ -70,21 +72,18 @@ def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, share, 
                 row[7 + j] = smooth[i, j]
                 rest -= p[7 + j] * smooth[i, j]
             cost += w * rest * rest
-            heavy += w
-            left += w * rest
+            lit = w * light[i]
+            heavy += lit * light[i]
+            rests += lit * rest
             for j in range(n):
                 weighted = w * row[j]
-                total[j] += weighted
+                total[j] += lit * row[j]
                 right[j] += weighted * rest
                 for m in range(j + 1):
                     matrix[j, m] += weighted * row[m]
         first = ends[c]
-        if heavy > 0.0 and share[c] > 0.0:
-            # each of the circle's values loses `share` of their mean
-            lost = share[c] * (2 - share[c]) / heavy
-            cost -= lost * left * left
-            for j in range(n):
-                right[j] -= lost * total[j] * left
-                for m in range(j + 1):
-                    matrix[j, m] -= lost * total[j] * total[m]
+        heavy = max(heavy, 1e-12)
+        left[c] = rests / heavy
+        for j in range(n):
+            means[c, j] = total[j] / heavy
     return cost

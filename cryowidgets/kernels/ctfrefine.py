@@ -4,10 +4,7 @@ The model is ``scale · exp(-B k² / 4) · attenuation · (-cos 2χ) + offset(k)
 what the background left over cannot pull at the rings. Rings of a specimen of thickness t are ``sinc(π λ t k²)`` times
 as strong. Small and dense, so it stays in numpy on the host.
 
-No smooth model is true: protein has a form factor, and its average over the particles makes rings of its own at low
-resolution. There, rings are strong, noise is not what limits them, and least squares would trust them far too much. So
-the mean of each circle is believed no more than the model has proved to be right about its neighbours (generalised
-least squares with a random offset on each circle), while differences along a circle keep their full weight.
+No smooth envelope is true. How far it is wrong is estimated, and believed no more than that: see `ctfcircles`.
 """
 
 from __future__ import annotations
@@ -19,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowidgets.kernels import spectrum
+from cryowidgets.kernels.ctfcircles import Circles, Misfit
 from cryowidgets.kernels.ctfsearch import Candidate
 from cryowidgets.kernels.thon import Array, ThonRings
 
@@ -30,14 +28,6 @@ ENOUGH = 1e-2
 """Gain in χ² below which a descent ends: a tenth of a standard error."""
 OUTLIER = 6.0
 """Standard deviations beyond which an element is left out: crystals."""
-MISFIT = 0.25
-"""Share of the rings by which the model is wrong anyhow."""
-CAUTION = 4.0
-"""How much larger the model's error is taken than what is left over, for the fit has swallowed most of it."""
-REACH = 8
-"""Circles on either side that say how wrong the model is here."""
-NEIGHBOURS = 4.0
-"""Elements that share one value, as the window correlates them."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +101,9 @@ class _Fit:
     def __init__(self, rings: ThonRings, start: Candidate, with_phase: bool, thickness: float = 0.0) -> None:
         self.rings, self.with_phase, self.thickness = rings, with_phase, thickness
         self.weight = rings.weight
-        self.circles: _Circles | None = None
+        self.circles: Circles | None = None
+        self.misfit: Misfit | None = None
+        self._dark = np.zeros(len(rings.y))
         self.slope = rings.slope
         k = np.sqrt(rings.k2)
         x = (2 * k - k.min() - k.max()) / (k.max() - k.min())
@@ -141,13 +133,24 @@ class _Fit:
         own = self.rings.weight
         sigma = max(math.sqrt(float(own @ rest**2) / len(rest)), 1e-12)
         self.weight = np.where(np.sqrt(own) * np.abs(rest) < OUTLIER * sigma, own / noise**2, 0.0)
-        circles = _Circles(self.rings.radius, self.weight)
-        chance = NEIGHBOURS * sigma**2 / circles.total
-        rings = circles.mean(p[5] * self.envelope(p))
-        left = circles.mean(self.rings.y - model) ** 2 - chance
-        wrong = CAUTION**2 * np.maximum(_running_mean(left, REACH), 0) + (MISFIT * rings) ** 2
-        circles.share = 1 - 1 / np.sqrt(1 + wrong / chance)
-        self.circles = circles
+        twice = 2 * self.rings.phase(p[0], p[1], p[2], math.degrees(p[3]))
+        self.circles = circles = Circles(self.rings.radius, self.weight, p[5] * self.envelope(p) * (1 - np.cos(twice)))
+        k = circles.radius / self.rings.extent
+        shared = np.average(spectrum.correlation(*self.rings.lag(p[0])), weights=self.weight)
+        variance = self.variance(p) * float(shared)
+        if self.misfit is None:
+            free = self.free
+            matrix, _, _, means, left = self.parts(p)
+            within = matrix - (means.T * circles.total) @ means
+            self.misfit = circles.likeliest(k, variance, means[:, free], left, within[np.ix_(free, free)])
+        circles.believe(self.misfit, k, variance)
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which parameters are refined."""
+        free = np.ones(7 + len(self.smooth), bool)
+        free[[3, 6]] = self.with_phase, self.thickness > 0
+        return free
 
     def envelope(self, p: Array) -> Array:
         envelope = np.exp(-0.25 * p[4] * self.rings.k2) * self.seen
@@ -158,7 +161,7 @@ class _Fit:
         return -p[5] * self.envelope(p) * np.cos(twice) + p[7:] @ self.smooth
 
     def jacobian(self, p: Array) -> tuple[Array, Array]:
-        """Derivatives of the model (parameters, elements) and what it leaves of the spectrum, both whitened."""
+        """Derivatives of the model (parameters, elements) and what it leaves of the spectrum."""
         r = self.rings
         twice = 2 * r.phase(p[0], p[1], p[2], math.degrees(p[3]))
         envelope = self.envelope(p)
@@ -177,13 +180,15 @@ class _Fit:
             plain = np.exp(-0.25 * p[4] * r.k2) * self.seen
             out[6] = -p[5] * np.cos(twice) * plain * (np.cos(turn) - np.sinc(turn / math.pi)) / max(p[6], 1e-9)
         out[7:] = self.smooth
-        return self.white(out), self.white(r.y - p[5] * cosine - p[7:] @ self.smooth)
-
-    def white(self, values: Array) -> Array:
-        return values if self.circles is None else self.circles.without_share(values)
+        return out, r.y - p[5] * cosine - p[7:] @ self.smooth
 
     def cost(self, p: Array) -> float:
-        return float(self.weight @ self.white(self.rings.y - self.model(p)) ** 2)
+        rest = self.rings.y - self.model(p)
+        whole = float(self.weight @ rest**2)
+        if self.circles is None:
+            return whole
+        left = self.circles.mean(rest)
+        return whole - float(left @ self.circles.lost @ left)
 
     def descend(self, p: Array, steps: int) -> Array:
         """Levenberg-Marquardt until a step gains nothing beside the noise."""
@@ -210,34 +215,54 @@ class _Fit:
         return p
 
     def normal(self, p: Array) -> tuple[Array, Array, float]:
-        """Normal equations (J'WJ, J'Wr) and cost: what `normal_by_arrays` gives, by a compiled loop."""
-        from cryowidgets.kernels import ctfloops
-
-        r = self.rings
-        circles = self.circles
-        share = np.zeros(len(self._ends)) if circles is None else circles.share
-        matrix, right = np.zeros((len(p), len(p))), np.zeros(len(p))
-        fixed = (self._rate, self._base, r.k2, r.cos2, r.sin2, self.seen, self._smooth, self._ends, share)
-        cost = ctfloops.normal(p, r.y, self.weight, *fixed, self.thickness > 0, matrix, right)
-        matrix += np.tril(matrix, -1).T
+        """Normal equations and cost: what `normal_by_arrays` gives, by a compiled loop."""
+        matrix, right, cost, means, left = self.parts(p)
+        if self.circles is not None:
+            half = self.circles.lost @ means
+            matrix -= means.T @ half
+            right -= half.T @ left
+            cost -= float(left @ self.circles.lost @ left)
         if not self.with_phase:
             matrix[3] = matrix[:, 3] = right[3] = 0.0
         return matrix, right, cost
 
+    def parts(self, p: Array) -> tuple[Array, Array, float, Array, Array]:
+        """J'WJ, J'Wr and the cost as if circles were to be believed; their means of J (circles, parameters) and r."""
+        from cryowidgets.kernels import ctfloops
+
+        r = self.rings
+        matrix, right = np.zeros((len(p), len(p))), np.zeros(len(p))
+        means, left = np.zeros((len(self._ends), len(p))), np.zeros(len(self._ends))
+        light = self._dark if self.circles is None else self.circles.light
+        fixed = (self._rate, self._base, r.k2, r.cos2, r.sin2, self.seen, self._smooth, self._ends, light)
+        cost = ctfloops.normal(p, r.y, self.weight, *fixed, self.thickness > 0, matrix, right, means, left)
+        matrix += np.tril(matrix, -1).T
+        return matrix, right, cost, means, left
+
     def normal_by_arrays(self, p: Array) -> tuple[Array, Array, float]:
         jacobian, rest = self.jacobian(p)
         weighted = jacobian * self.weight
-        return weighted @ jacobian.T, weighted @ rest, self.cost(p)
+        matrix, right = weighted @ jacobian.T, weighted @ rest
+        if self.circles is not None:
+            half = self.circles.mean(jacobian) @ self.circles.lost
+            matrix -= half @ self.circles.mean(jacobian).T
+            right -= half @ self.circles.mean(rest)
+        return matrix, right, self.cost(p)
 
     def covariance(self, p: Array) -> Array:
         """Of d, a, b, phase (degrees) and thickness, neighbouring elements being correlated: a sandwich estimate."""
-        free = np.array([True] * len(p))
-        free[[3, 6]] = self.with_phase, self.thickness > 0
+        free = self.free
         jacobian = self.jacobian(p)[0][free]
-        inverse = np.linalg.pinv((jacobian * self.weight) @ jacobian.T, hermitian=True)
-        spread = (
-            jacobian * (self.weight * self.variance(p) * spectrum.correlation(*self.rings.lag(p[0])))
-        ) @ jacobian.T
+        believed, matrix = jacobian, (jacobian * self.weight) @ jacobian.T
+        if self.circles is not None:
+            means = self.circles.mean(jacobian)
+            lost = means @ self.circles.lost
+            believed = jacobian - self.circles.spread(lost / self.circles.total)
+            matrix -= lost @ means.T
+        inverse = np.linalg.pinv(matrix, hermitian=True)
+        # The matrix takes elements for independent; what they share adds to the spread of the right-hand side.
+        extra = self.weight * (spectrum.correlation(*self.rings.lag(p[0])) - 1)
+        spread = (matrix + (believed * extra) @ believed.T) * self.variance(p)
         whole = np.zeros((len(p), len(p)))
         whole[np.ix_(free, free)] = inverse @ spread @ inverse
         unit, told = np.array([1, 1, 1, 180 / math.pi, 1]), [0, 1, 2, 3, 6]
@@ -256,26 +281,3 @@ class _Fit:
         """Of an element of weight 1."""
         rest = self.rings.y - self.model(p)
         return float(self.weight @ rest**2) / max(float(np.count_nonzero(self.weight)) - len(p), 1.0)
-
-
-class _Circles:
-    """Sums over elements of one radius, which lie side by side, and what part of their mean is not believed."""
-
-    def __init__(self, radius: NDArray[np.int64], weight: Array) -> None:
-        self._starts = np.concatenate([[0], np.flatnonzero(np.diff(radius)) + 1])
-        self._count = np.diff(np.concatenate([self._starts, [len(radius)]]))
-        self._weight = weight
-        self.total = np.maximum(np.add.reduceat(weight, self._starts), 1e-12)
-        self.share = np.zeros(len(self._starts))
-
-    def mean(self, values: Array) -> Array:
-        """Weighted mean along each circle, of the last axis."""
-        return np.asarray(np.add.reduceat(values * self._weight, self._starts, axis=-1) / self.total)
-
-    def without_share(self, values: Array) -> Array:
-        return values - np.repeat(self.mean(values) * self.share, self._count, axis=-1)
-
-
-def _running_mean(values: Array, reach: int) -> Array:
-    kernel = np.ones(2 * reach + 1)
-    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
