@@ -30,6 +30,7 @@ from cryowidgets.errors import ProjectError
 from cryowidgets.io import gain, mrc, star
 from cryowidgets.kernels.spectrum import power_spectrum
 from cryowidgets.model import Ctf, Item, Micrograph, Movie, Optics
+from cryowidgets.protocols.spectra import read_spectrum
 from cryowidgets.store.queries import Columns, Reader
 
 WORST_RESOLUTION = 25.0
@@ -62,7 +63,8 @@ def export(
     copy : bool
         Copy micrographs and spectra, so that `out` needs the project no more. Movies are linked in any case.
     report : callable, optional
-        Told how many micrographs of how many are ready: each new one costs the time of its power spectrum.
+        Told how many micrographs of how many are ready: a new one costs the time of its power spectrum, unless the
+        alignment has kept that.
 
     Raises
     ------
@@ -229,12 +231,20 @@ class _Export:
         return name
 
     def _power_spectrum(self, m: Mapping[str, Any], name: str) -> str:
-        """What RELION gives to CTFFIND in place of the micrograph: amplitudes, the origin in the middle."""
-        origin, target = self._reader.folder / m["path"], self._out / name
+        """What RELION gives to CTFFIND in place of the micrograph: amplitudes, the origin in the middle.
+
+        That of groups of frames, which shows more rings, where the alignment has kept it.
+        """
+        kept = self._reader.folder / m["power_spectrum"] if m["power_spectrum"] else None
+        origin = kept if kept is not None and kept.exists() else self._reader.folder / m["path"]
+        target = self._out / name
         if not (target.exists() and target.stat().st_mtime_ns == origin.stat().st_mtime_ns):
-            found = power_spectrum(mrc.read(origin), m["pixel_size"])
+            if origin == kept:
+                found = read_spectrum(origin)
+            else:
+                found = power_spectrum(mrc.read(origin), m["pixel_size"])
             half = target.with_name(f".{target.name}.making")
-            mrc.write(half, _full(found.power) ** 0.5, found.pixel_size)
+            mrc.write(half, np.sqrt(np.maximum(_full(found.power), 0)), found.pixel_size)
             shutil.copystat(origin, half)
             os.replace(half, target)
         return name

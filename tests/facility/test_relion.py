@@ -15,7 +15,9 @@ import starfile
 from cryowidgets.errors import ProjectError
 from cryowidgets.facility import relion
 from cryowidgets.io import mrc, star
+from cryowidgets.kernels.spectrum import power_spectrum
 from cryowidgets.model import Ctf, Micrograph, Movie, Optics
+from cryowidgets.protocols.spectra import write_spectrum
 from cryowidgets.store.admission import admit
 from cryowidgets.store.store import Store, Todo
 
@@ -73,7 +75,9 @@ class Session:
         (task,) = self.store.claim(step, [Todo(exposure, (exposure,))])
         self.store.finish(task, state, result, error)
 
-    def aligned(self, exposure: int, name: str, pixel_size: float = 0.83, dose_weighted: bool = True) -> Micrograph:
+    def aligned(
+        self, exposure: int, name: str, pixel_size: float = 0.83, dose_weighted: bool = True, **more
+    ) -> Micrograph:
         inside = f"steps/align/{name}"
         rng = np.random.default_rng(exposure)
         for suffix in (".mrc", "_dw.mrc") if dose_weighted else (".mrc",):
@@ -89,6 +93,7 @@ class Session:
             motion_total=8.25 + exposure,
             motion_early=5.0,
             motion_late=3.25 + exposure,
+            **more,
         )
         self.done("align", exposure, micrograph)
         return micrograph
@@ -275,6 +280,27 @@ def test_power_spectrum_is_that_of_the_micrograph(exported):
     assert written[n // 2, n // 2] < np.median(written)  # the mean is taken off
     pixel_size = mrc.read_header(exported / "MotionCorr/m1_PS.mrc").pixel_size
     assert pixel_size >= 0.83
+
+
+def test_the_power_spectrum_that_the_alignment_kept_is_handed_on(tmp_path):
+    session = Session(tmp_path)
+    kept = power_spectrum(np.random.default_rng(8).normal(size=(96, 96)), 0.83, 32)
+    inside = session.store.folder / "steps/align/m1_PS.mrc"
+    write_spectrum(inside, kept)
+    for name, acquired in (("m1", 1.0), ("m2", 2.0)):
+        exposure = session.movie(name, acquired)
+        micrograph = session.aligned(exposure, name, power_spectrum="steps/align/m1_PS.mrc")
+        session.done("maxshift", exposure, micrograph)
+    session.store.close()
+    out = tmp_path / "out"
+    relion.export(tmp_path / "project", out)
+    written = mrc.read(out / "MotionCorr/m1_PS.mrc")
+    whole = np.fft.ifftshift(written.astype(float)) ** 2
+    np.testing.assert_allclose(whole[:, :17], kept.power, rtol=1e-4)
+    assert mrc.read_header(out / "MotionCorr/m1_PS.mrc").pixel_size == pytest.approx(kept.pixel_size)
+    inside.unlink()  # somebody made room: that of the micrograph stands in
+    relion.export(tmp_path / "project", out)
+    assert mrc.read(out / "MotionCorr/m1_PS.mrc").shape[0] != 32
 
 
 def test_again_brings_up_to_date(session, tmp_path):
