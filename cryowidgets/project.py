@@ -209,9 +209,9 @@ class Project:
             found: dict[str, Any] = {"path": exposure.path}
             for item in exposure.items.values():
                 if isinstance(item, Micrograph):
-                    found["shifts"] = item.shifts
+                    found |= {"shifts": item.shifts, "parts": _parts(item.local_motion)}
                 elif isinstance(item, Ctf) and not item.reason:
-                    found |= {name: getattr(item, name) for name in ("defocus_u", "defocus_v", "angle", "phase_shift")}
+                    found |= {name: getattr(item, name) for name in _COMPARED}
             return found
 
         with self.reader() as reader:
@@ -326,6 +326,19 @@ class Step:
 
     def __repr__(self) -> str:
         return f"Step({self.name!r}, {self.protocol})"
+
+
+_COMPARED = ("defocus_u", "defocus_v", "angle", "phase_shift", "tilt", "tilt_axis", "thickness")
+
+
+def _parts(path: str) -> tuple[Any, Any] | None:
+    """Centres and tracks of the parts of a frame; None where no local motion was measured."""
+    import numpy as np
+
+    if not path:
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        return file["centres"], file["tracks"]
 
 
 def _with(step: StepSpec, values: Mapping[str, Any]) -> StepSpec:

@@ -23,6 +23,7 @@ from cryowidgets.io import eer, mrc, tiff
 from cryowidgets.sim import sidecars
 from cryowidgets.sim.electrons import RawFrames
 from cryowidgets.sim.movie import Recipe, Truth, stream
+from cryowidgets.sim.track import record
 
 FAULTS = {
     "truncated": "the file ends within a frame and never grows again",
@@ -287,6 +288,8 @@ class Microscope:
             "tilt": truth.tilt,
             "tilt_axis": truth.tilt_axis,
             "thickness": truth.thickness,
+            "shape": list(truth.shape),
+            "local": record(truth.track),
             "particles": len(truth.positions),
         }
 

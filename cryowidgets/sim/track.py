@@ -8,6 +8,7 @@ is right, a few waves across the field, each of which grows at its own pace or g
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -107,6 +108,29 @@ class Track:
         down = [c[:, 1:2] * y + c[:, 4:5] * (y * y - third), c[:, 3:4] * y]
         across = c[:, :1] * x + c[:, 2:3] * (x * x - third)
         return down[0][:, :, None] + across[:, None, :] + down[1][:, :, None] * x
+
+
+def record(track: Track) -> dict[str, list] | None:
+    """The local motion as a truth file holds it, for `recorded`; None where nothing moves beside the whole frame."""
+    if not track.moves_locally:
+        return None
+    if track.waves is None:
+        kept = {"coefficients": track.coefficients, "growth": track.growth}
+    else:
+        amplitudes = track.waves.amplitudes
+        kept = {"vectors": track.waves.vectors, "real": amplitudes.real, "imaginary": amplitudes.imag}
+    return {name: np.round(values, 5).tolist() for name, values in kept.items()}
+
+
+def recorded(shifts: np.ndarray, local: Mapping[str, list] | None) -> Track:
+    """The motion that a truth file tells: `shifts` (frames, 2) and what `record` made of the rest."""
+    path = np.asarray(shifts, float)[:, None]
+    frames, local = len(path), local or {}
+    still = np.zeros((2, 5))
+    if "vectors" in local:
+        amplitudes = np.asarray(local["real"]) + 1j * np.asarray(local["imaginary"])
+        return Track(path, still, np.zeros(frames), Waves(np.asarray(local["vectors"]), amplitudes))
+    return Track(path, np.asarray(local.get("coefficients", still)), np.asarray(local.get("growth", np.zeros(frames))))
 
 
 def draw(
