@@ -112,17 +112,19 @@ class Band:
         """
         xp = namespace(frame)
         small = binned(frame, gain, self.bin)
-        mean = float(xp.sum(small, dtype=xp.float64)) / (small.shape[0] * small.shape[1])
-        rows, columns = (to_device(t, frame) for t in self._taper)
-        smooth = small - mean
-        smooth -= xp.mean(smooth, axis=0, keepdims=True)
-        smooth -= xp.mean(smooth, axis=1, keepdims=True)
-        smooth *= columns
-        smooth *= rows
         if xp is np:
+            from cryowidgets.kernels.bandloops import level
+
+            smooth = small
+            level(smooth, *(t.ravel() for t in self._taper))
             half = scipy.fft.rfft(smooth, axis=1, workers=threads())[:, : self.c + 1]
             whole = scipy.fft.fft(half, axis=0, workers=threads(), overwrite_x=True)
         else:
+            rows, columns = (to_device(t, frame) for t in self._taper)
+            smooth = small - float(xp.sum(small, dtype=xp.float64)) / (small.shape[0] * small.shape[1])
+            smooth -= xp.mean(smooth, axis=0, keepdims=True)
+            smooth -= xp.mean(smooth, axis=1, keepdims=True)
+            smooth *= rows * columns
             whole = xp.fft.fft(xp.fft.rfft(smooth, axis=1)[:, : self.c + 1], axis=0)
         if not self.m:
             return whole[:1, :]

@@ -1,4 +1,4 @@
-"""The loop of `band` on the host."""
+"""The loops of `band` on the host."""
 
 from __future__ import annotations
 
@@ -43,6 +43,25 @@ def bin_rows(
         else:
             for x in range(width):
                 to[x] = line[x * block : (x + 1) * block].sum()
+
+
+@compiled
+def level(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+    """Subtract the mean of each row and column of an image (y, x) float32, and fade its edges, in place."""
+    height, width = image.shape
+    below = np.zeros(width, np.float64)
+    for y in range(height):
+        for x in range(width):
+            below[x] += image[y, x]
+    mean = below.sum() / (height * width)
+    of_column = (below / height - mean).astype(np.float32)
+    for y in range(height):
+        total = 0.0
+        for x in range(width):
+            total += image[y, x]
+        of_row, factor = np.float32(total / width), rows[y]
+        for x in range(width):
+            image[y, x] = ((image[y, x] - of_row) - of_column[x]) * (factor * columns[x])
 
 
 @compiled

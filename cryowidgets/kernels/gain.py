@@ -7,7 +7,9 @@ good pixels around it: an interpolated value would make a smooth spot at a fixed
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,17 +103,11 @@ def find_defects(total: Any, gain: Any = None) -> Defects:
     """
     xp = namespace(total, gain)
     shape = (int(total.shape[0]), int(total.shape[1]))
-    raw = xp.astype(total, xp.float32)
-    bad = ~xp.isfinite(raw)
-    told = xp.zeros_like(raw, dtype=xp.bool)
-    if gain is not None:
-        told = ~(xp.isfinite(gain) & (gain > 0))
-        bad = bad | told
-    level = raw if gain is None else raw * gain
+    level, bad, told = _by_rows(partial(_level, xp), (xp.float32, xp.bool, xp.bool), total, gain)
     by_gain, found = asnumpy(told), asnumpy(bad & ~told)
     fraction = 0.0
     if by_gain.mean() + found.mean() < 0.5:
-        seen = _outliers(level, bad, raw) & ~by_gain
+        seen = _outliers(level, bad, total) & ~by_gain
         fraction = float((seen & ~found).mean())
         if fraction <= MOST:
             found, fraction = found | seen, 0.0
@@ -196,16 +192,51 @@ def _tables(defects: Defects, reaches: tuple[int, ...]) -> list[tuple[np.ndarray
     return tables
 
 
+def _by_rows(function: Callable[..., tuple], types: tuple, *arrays: Any) -> tuple:
+    """Arrays of given types that a function makes of arrays (y, x) or None, pixel by pixel; on the host piece by piece,
+    on all threads, so that what lies between them stays in the cache."""
+    xp = namespace(*arrays)
+    if xp is not np:
+        return function(*arrays)
+    height = len(arrays[0])
+    out = tuple(np.empty(arrays[0].shape, kind) for kind in types)
+
+    def work(first: int) -> None:
+        part = slice(first, first + _ROWS)
+        for whole, piece in zip(out, function(*(a if a is None else a[part] for a in arrays)), strict=True):
+            whole[part] = piece
+
+    each(work, range(0, height, _ROWS))
+    return out
+
+
+_ROWS = 64
+
+
+def _level(xp: Any, total: Any, gain: Any) -> tuple[Any, Any, Any]:
+    """Intensities, and masks of what is bad and of what of that the gain tells."""
+    raw = xp.astype(total, xp.float32)
+    bad = ~xp.isfinite(raw)
+    if gain is None:
+        return raw, bad, xp.zeros_like(bad)
+    told = ~(xp.isfinite(gain) & (gain > 0))
+    return raw * gain, bad | told, told
+
+
 def _outliers(level: Any, bad: Any, raw: Any) -> np.ndarray:
     """Pixels and lines that stand out: mask (y, x) on the host."""
     xp = namespace(level)
     sample = _sample(level, bad)
     centre = float(sample[len(sample) // 2])
     reach = 10 * 1.4826 * float(np.median(np.abs(sample - centre)))
-    level = xp.where(bad, xp.full_like(level, centre), level)
-    calm = xp.clip(level, centre - reach, centre + reach) - centre
+
+    def calmed(level: Any, bad: Any, raw: Any) -> tuple[Any, Any, Any]:
+        level = xp.where(bad, xp.full_like(level, centre), level)
+        return level, xp.clip(level, centre - reach, centre + reach) - centre, raw == 0
+
+    level, calm, empty = _by_rows(calmed, (xp.float32, xp.float32, xp.bool), level, bad, raw)
     mask = _lines(calm, bad)
-    mask |= _pixels(level, calm, centre, asnumpy(bad), asnumpy(raw == 0))
+    mask |= _pixels(level, calm, centre, asnumpy(bad), asnumpy(empty))
     return mask
 
 
@@ -216,16 +247,23 @@ def _pixels(level: Any, calm: Any, centre: float, bad: np.ndarray, empty: np.nda
     24 neighbours, on the host.
     """
     xp = namespace(level)
-    blocks = _block_means(calm) + centre
     # The spread of counts goes with the root of their mean, which takes uneven illumination out of the judgement.
     counting = centre > 0
     floor = 0.05 * centre
-    root = xp.sqrt(xp.clip(blocks, floor, None)) if counting else xp.ones_like(blocks)
-    rough = (level - blocks) / root
+
+    def compared(level: Any, around: Any) -> tuple[Any]:
+        blocks = around + centre
+        return ((level - blocks) / (xp.sqrt(xp.clip(blocks, floor, None)) if counting else 1.0),)
+
+    (rough,) = _by_rows(compared, (xp.float32,), level, _block_means(calm))
     sample = _sample(rough, to_device(bad, level))
     sigma = max(1.4826 * float(np.median(np.abs(sample - np.median(sample)))), 1e-12)
     mask = np.zeros(bad.shape, bool)
-    candidates = np.flatnonzero((asnumpy(xp.abs(rough) > 3.5 * sigma) | empty) & ~bad)
+
+    def suspicious(rough: Any) -> tuple[Any]:
+        return (xp.abs(rough) > 3.5 * sigma,)
+
+    candidates = np.flatnonzero((asnumpy(_by_rows(suspicious, (xp.bool,), rough)[0]) | empty) & ~bad)
     if not 0 < len(candidates) < 0.1 * bad.size:
         return mask
     flat = xp.reshape(level, (-1,))
@@ -267,7 +305,7 @@ def _lines(calm: Any, bad: Any) -> np.ndarray:
     for axis, length in ((0, height), (1, width)):
         for part in (slice(0, length // 2), slice(length // 2, length)):
             where = (part, slice(None)) if axis == 0 else (slice(None), part)
-            count = asnumpy(xp.sum(xp.astype(~bad[where], xp.float32), axis=axis))
+            count = length // 2 + (part.start > 0) * (length % 2) - asnumpy(xp.count_nonzero(bad[where], axis=axis))
             mean = asnumpy(xp.sum(calm[where], axis=axis)) / np.maximum(count, 1)
             usable = count > max(0.25 * (part.stop - part.start), 32)
             lines = _stand_out(np.where(usable, mean, np.nan)) & usable

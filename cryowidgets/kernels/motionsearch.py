@@ -18,7 +18,7 @@ RESOLUTION, MOST = 10.0, 150_000
 CLEAR = 6.0
 """Standard deviations of a peak that is no chance."""
 
-_ENOUGH = 0.3  # px; it need not come closer
+_ENOUGH = 0.3, 0.1  # px of the movie or of the map, whatever is more; it need not come closer
 
 
 def search(spectra: Spectra, pixel_size: float, max_shift: float) -> tuple[np.ndarray, float]:
@@ -83,7 +83,7 @@ def _correlate(spectra: Spectra, pixel_size: float, max_shift: float, width: int
         new -= new.mean(axis=0)
         moved = np.abs(new - shifts).max()
         shifts = new
-        if moved < _ENOUGH:
+        if moved < max(_ENOUGH[0], _ENOUGH[1] * unit.max()):
             break
     return shifts, height
 
