@@ -93,7 +93,7 @@ def add_up(
     if halves:
         weights = np.column_stack([weights, np.arange(n) % 2])
     adder, still = None, not np.any(displacement)
-    at_once = 0 if group is None else max(int(_GROUPS / (4 * shape[0] * shape[1])), 1)
+    at_once = 0 if group is None else min(max(int(_GROUPS / (4 * shape[0] * shape[1])), 1), int(group[-1]) + 1)
     for first, raw in blocks:
         if adder is None:
             adder = warp.Adder(shape, weights.shape[1], raw, at_once, still)
@@ -102,7 +102,7 @@ def add_up(
             frames = raw[part.start - first : part.stop - first, ...]
             adder.add(frames, gain, displacement[part], weights[part], own)
             if own is not None and group is not None and see is not None:
-                _show(adder.groups, own, part.stop == n or group[part.stop] != group[part.stop - 1], see)
+                _show(adder.groups, own, part.stop == n or group[part.stop] != group[part.stop - 1], see, part.stop < n)
     if adder is None:
         raise ValueError("There are no frames to add up.")
     small = new_shape or shape
@@ -127,14 +127,16 @@ def _parts(group: np.ndarray | None, first: int, end: int, at_once: int) -> Iter
         first = last
 
 
-def _show(sums: Any, own: np.ndarray, complete: bool, see: Callable[[Any], None]) -> None:
-    """Show the sums of groups; that of the last one, if it is not `complete`, becomes the first of what follows."""
+def _show(sums: Any, own: np.ndarray, complete: bool, see: Callable[[Any], None], more: bool) -> None:
+    """Show the sums of groups; that of the last one, if it is not `complete`, becomes the first of what follows, if
+    there is `more`."""
     last = int(own[-1])
     for g in range(last + complete):
         see(sums[g, ...])
-    if not complete and last > 0:
+    if more and not complete and last > 0:
         sums[0, ...] = sums[last, ...]
-    sums[1 - complete :, ...] = 0
+    if more:
+        sums[1 - complete : last + 1, ...] = 0
 
 
 def _basis(
