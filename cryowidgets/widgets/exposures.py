@@ -12,7 +12,7 @@ from cryowidgets.widgets.live_table import Column, LiveTable, Row
 
 COLUMNS = [
     Column("acquired", width="8ch"),
-    Column("movie", width="minmax(80px, 1fr)"),
+    Column("movie", width="minmax(56px, 1fr)"),
     Column("drift", "Å", "right", "6ch"),
     Column("defocus", "µm", "right", "10.5ch"),
     Column("fit", "Å", "right", "5ch"),

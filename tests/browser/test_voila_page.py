@@ -194,6 +194,13 @@ def test_page_fits_a_laptop_and_a_wall(wall, size):
     for left, top, right, bottom, width, height in boxes:
         assert left >= 0 and top >= 0 and right <= size[0] + 1 and bottom <= size[1] + 1
         assert width > 180 and height > 100
+    cut = wall.page.evaluate(
+        """() => [...document.querySelectorAll('.cw-table .cw-row .cw-cell:last-child')].filter((e) =>
+        e.scrollWidth > e.clientWidth
+        || e.getBoundingClientRect().right > e.closest('.cw-table').getBoundingClientRect().right)
+        .map((e) => e.textContent)"""
+    )
+    assert cut == [], "states are read to their end"
 
 
 def test_a_command_reaches_the_inbox_and_its_answer_the_page(desk, filled):
