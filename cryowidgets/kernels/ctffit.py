@@ -15,12 +15,12 @@ import numpy as np
 
 from cryowidgets.cpu import each
 from cryowidgets.kernels import ctf, ctfcurve, ctfthickness, ctftilt
-from cryowidgets.kernels.ctfmerge import merge
-from cryowidgets.kernels.ctfrefine import refine, roughly
-from cryowidgets.kernels.ctfresult import ANYWHERE, CtfFit, Limits, judge
+from cryowidgets.kernels.ctfmerge import check, merge
+from cryowidgets.kernels.ctfrefine import Refined, refine, roughly
+from cryowidgets.kernels.ctfresult import ANYWHERE, LEAST_GAP, CtfFit, Limits, judge
 from cryowidgets.kernels.ctfsearch import Candidate, search
 from cryowidgets.kernels.spectrum import BOX, Spectrum, Tiles, power_spectrum, tile_spectra
-from cryowidgets.kernels.thon import ThonRings, coarse, flatten
+from cryowidgets.kernels.thon import Array, ThonRings, coarse, flatten
 from cryowidgets.kernels.xp import asnumpy
 
 SMALLEST = 128
@@ -124,12 +124,7 @@ def fit(
     doubt = _unfit(spectrum, limits)
     if doubt is not None:
         return doubt
-    lens = (voltage, cs, amplitude_contrast)
-    rings = flatten(spectrum, *lens, limits.resolution)
-    tried, height = _tried(rings, limits)
-    result = refine(_manageable(rings), tried[0], limits.search_phase)
-    found = judge(spectrum, rings, result, height, _gap(tried, limits.search_phase), limits)
-    return _with_thickness(found, spectrum, lens, limits) if thickness and found.found else found
+    return _from(spectrum, (voltage, cs, amplitude_contrast), limits, None, thickness)
 
 
 def fit_both(
@@ -154,7 +149,10 @@ def fit_both(
             return doubt, whole
     lens = (voltage, cs, amplitude_contrast)
     rings = flatten(whole, *lens, limits.resolution), flatten(groups, *lens, limits.resolution)
-    best = max(each(lambda r: _tried(r, limits)[0][0], rings), key=lambda c: c.height)
+    check(whole, groups)
+    pooled = _pooled(*rings)
+    starts = _starts(pooled, limits)
+    best = _tried(pooled, starts, limits)[0][0]
     quick = each(lambda r: roughly(coarse(r, COARSE_SECTORS), best, limits.search_phase), rings)
     to_the_end = (limits.resolution[0], 0.0)
     both = merge(
@@ -163,7 +161,24 @@ def fit_both(
         (flatten(whole, *lens, to_the_end), flatten(groups, *lens, to_the_end)),
         (quick[0], quick[1]),
     )
-    return fit(both, *lens, limits), both
+    return _from(both, lens, limits, starts), both
+
+
+def _from(
+    spectrum: Spectrum,
+    lens: tuple[float, float, float],
+    limits: Limits,
+    starts: list[Candidate] | None,
+    thickness: bool = False,
+) -> CtfFit:
+    """Fit a spectrum from maxima of a search, its own where none are given."""
+    rings = flatten(spectrum, *lens, limits.resolution)
+    tried, height = _tried(rings, _starts(rings, limits) if starts is None else starts, limits)
+    rings_to_fit = _manageable(rings)
+    result = refine(rings_to_fit, tried[0], limits.search_phase)
+    gap = _gap(rings_to_fit, tried, result, limits)
+    found = judge(spectrum, rings, result, height, gap, limits)
+    return _with_thickness(found, spectrum, lens, limits) if thickness and found.found else found
 
 
 def _unfit(spectrum: Spectrum, limits: Limits) -> CtfFit | None:
@@ -184,9 +199,23 @@ def _unfit(spectrum: Spectrum, limits: Limits) -> CtfFit | None:
     return None
 
 
-def _tried(rings: ThonRings, limits: Limits) -> tuple[list[Candidate], float]:
+def _starts(rings: ThonRings, limits: Limits) -> list[Candidate]:
+    return search(rings, limits.defocus, limits.astigmatism, limits.phase_shift, CANDIDATES)
+
+
+def _pooled(one: ThonRings, other: ThonRings) -> ThonRings:
+    """Two flattened spectra of one field as one, each in proportion to its noise: to search in, not to measure."""
+    worth = [1 / max(float(np.std(r.y - _on_circles(r))), 1e-12) for r in (one, other)]
+    return replace(one, y=(worth[0] * one.y + worth[1] * other.y) / sum(worth))
+
+
+def _on_circles(rings: ThonRings) -> Array:
+    """Mean of each element's circle."""
+    return (np.bincount(rings.radius, rings.y) / np.maximum(np.bincount(rings.radius), 1))[rings.radius]
+
+
+def _tried(rings: ThonRings, starts: list[Candidate], limits: Limits) -> tuple[list[Candidate], float]:
     """Maxima of the search after a rough fit, the best first, and its height in the search."""
-    starts = search(rings, limits.defocus, limits.astigmatism, limits.phase_shift, CANDIDATES)
     quick = coarse(rings, COARSE_SECTORS)
     tried = each(lambda start: (roughly(quick, start, limits.search_phase), start.height), starts)
     tried.sort(key=lambda pair: -pair[0].height)
@@ -197,10 +226,20 @@ def _manageable(rings: ThonRings) -> ThonRings:
     return coarse(rings, SECTORS) if len(rings.y) > MANY else rings
 
 
-def _gap(tried: list[Candidate], with_phase: bool) -> float:
-    """Standard deviations between the best and the best at another defocus."""
-    apart = 500.0 if with_phase else 200.0
-    return tried[0].height - max([other.height for other in tried if abs(other.d - tried[0].d) > apart], default=0.0)
+def _gap(rings: ThonRings, tried: list[Candidate], result: Refined, limits: Limits) -> float:
+    """Standard deviations between the best and the best at another defocus.
+
+    A rival that is close behind, and that ends where the best has ended when it is followed further, is none.
+    """
+    apart = 500.0 if limits.search_phase else 200.0
+    best = tried[0]
+    for rival in tried[1:]:
+        gap = best.height - rival.height
+        if abs(rival.d - best.d) <= apart:
+            continue
+        if gap >= LEAST_GAP or abs(refine(rings, rival, limits.search_phase).d - result.d) > apart:
+            return gap
+    return best.height
 
 
 def _plane(

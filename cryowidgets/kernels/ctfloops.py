@@ -19,7 +19,7 @@ def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, light, 
         d, a, b, phase (rad), B, scale, thickness and the offsets.
     y, weight, rate, base, k2, cos2, sin2, seen : (elements,)
         Spectrum; weight; change of 2χ with defocus, and 2χ without any; where elements lie; attenuation.
-    smooth : (elements, offsets)
+    smooth : (circles, offsets)
     ends : (circles,)
         Where each circle ends.
     light : (elements,)
@@ -36,15 +36,19 @@ def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, light, 
     float
         The cost.
     """
-    n, offsets = len(p), smooth.shape[1]
-    row, total = np.empty(n), np.empty(n)
+    offsets = smooth.shape[1]
+    row, total, plainly, own = np.empty(7), np.empty(7), np.empty(7), np.zeros((7, 7))
     matrix[:] = 0.0
     right[:] = 0.0
     cost = 0.0
     first = 0
     for c in range(len(ends)):
-        heavy, rests = 0.0, 0.0
+        heavy, rests, lit_weight, plain_rests, plain_weight = 0.0, 0.0, 0.0, 0.0, 0.0
         total[:] = 0.0
+        plainly[:] = 0.0
+        offset = 0.0
+        for j in range(offsets):
+            offset += p[7 + j] * smooth[c, j]
         for i in range(first, ends[c]):
             w = weight[i]
             if w == 0.0:
@@ -67,23 +71,34 @@ def normal(p, y, weight, rate, base, k2, cos2, sin2, seen, smooth, ends, light, 
             row[3] = per_phase
             row[4] = -0.25 * p[5] * k2[i] * ring
             row[5] = ring
-            rest = y[i] - p[5] * ring
-            for j in range(offsets):
-                row[7 + j] = smooth[i, j]
-                rest -= p[7 + j] * smooth[i, j]
+            rest = y[i] - p[5] * ring - offset
             cost += w * rest * rest
             lit = w * light[i]
             heavy += lit * light[i]
             rests += lit * rest
-            for j in range(n):
+            lit_weight += lit
+            plain_weight += w
+            plain_rests += w * rest
+            for j in range(7):
                 weighted = w * row[j]
                 total[j] += lit * row[j]
+                plainly[j] += weighted
                 right[j] += weighted * rest
                 for m in range(j + 1):
-                    matrix[j, m] += weighted * row[m]
+                    own[j, m] += weighted * row[m]
         first = ends[c]
         heavy = max(heavy, 1e-12)
         left[c] = rests / heavy
-        for j in range(n):
+        for j in range(7):
             means[c, j] = total[j] / heavy
+        # offsets are the same all along a circle
+        for j in range(offsets):
+            level = smooth[c, j]
+            means[c, 7 + j] = level * lit_weight / heavy
+            right[7 + j] += level * plain_rests
+            for m in range(7):
+                matrix[7 + j, m] += level * plainly[m]
+            for m in range(j + 1):
+                matrix[7 + j, 7 + m] += level * smooth[c, m] * plain_weight
+    matrix[:7, :7] = own
     return cost

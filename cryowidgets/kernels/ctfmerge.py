@@ -41,11 +41,7 @@ def merge(
     Spectrum
         On the host, with the background of `whole` and the `precision` by ring that this gives.
     """
-    if (whole.box, whole.extent) != (groups.box, groups.extent):
-        raise ValueError(
-            f"A spectrum of {whole.box} px and {whole.extent:g} Å cannot be merged with one of {groups.box} px and "
-            f"{groups.extent:g} Å."
-        )
+    check(whole, groups)
     k2, _, _ = ctf.polar((whole.box, whole.box), whole.pixel_size)
     ring = np.rint(np.sqrt(k2) * whole.extent).astype(np.int64)
     first, last = int(rings[0].radius.min()), int(rings[0].radius.max())
@@ -60,6 +56,15 @@ def merge(
     )
     precision = seen[0].noise ** 2 / variance
     return Spectrum(power.astype(np.float32), whole.pixel_size, whole.tiles, precision)
+
+
+def check(whole: Spectrum, groups: Spectrum) -> None:
+    """Raise a ValueError where two spectra have not the same elements."""
+    if (whole.box, whole.extent) != (groups.box, groups.extent):
+        raise ValueError(
+            f"A spectrum of {whole.box} px and {whole.extent:g} Å cannot be merged with one of {groups.box} px and "
+            f"{groups.extent:g} Å."
+        )
 
 
 def _parts(seen: tuple[Candidate, Candidate], k2: Array, common: float) -> tuple[Array, Array, Array]:

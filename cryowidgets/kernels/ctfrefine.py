@@ -105,14 +105,14 @@ class _Fit:
         self.misfit: Misfit | None = None
         self._dark = np.zeros(len(rings.y))
         self.slope = rings.slope
-        k = np.sqrt(rings.k2)
+        k = rings.radius  # the same all along a circle
         x = (2 * k - k.min() - k.max()) / (k.max() - k.min())
         self.smooth = np.polynomial.chebyshev.chebvander(x, OFFSETS - 1).T.copy()
         self.look_through(start.d)
         self._rate = 2 * self.slope
         self._base = 2 * rings.phase(0.0, 0.0, 0.0, 0.0)
-        self._smooth = np.ascontiguousarray(self.smooth.T)
         self._ends = np.append(np.flatnonzero(np.diff(rings.radius)) + 1, len(rings.radius)).astype(np.int64)
+        self._smooth = np.ascontiguousarray(self.smooth[:, self._ends - 1].T)
 
     def look_through(self, d: float) -> None:
         """Take into account what the window leaves of rings of this defocus."""

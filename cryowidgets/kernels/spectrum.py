@@ -178,24 +178,34 @@ def attenuation(x: Any, y: Any) -> Any:
     x, y : array
         Frequency of the sinusoid: the lag in real space that belongs to it, in sides of a tile.
     """
-    lag, survives, _ = _tables()
-    return np.interp(np.abs(x), lag, survives) * np.interp(np.abs(y), lag, survives)
+    survives = _tables()[0]
+    along = _looked_up(survives, np.minimum(np.abs(x), 1.0))
+    return along * (along if y is x else _looked_up(survives, np.minimum(np.abs(y), 1.0)))
 
 
 def correlation(x: Any, y: Any) -> Any:
     """Variance of a sum over the spectrum that follows such a sinusoid, relative to independent elements."""
-    lag, _, shared = _tables()
-    return np.interp(np.abs(x) % 1, lag, shared) * np.interp(np.abs(y) % 1, lag, shared)
+    shared = _tables()[1]
+    along = _looked_up(shared, np.abs(x) % 1)
+    return along * (along if y is x else _looked_up(shared, np.abs(y) % 1))
+
+
+def _looked_up(table: Any, x: Any) -> Any:
+    """Linear between the entries of a table of even steps from 0 to 1, whose last entry stands twice."""
+    place = np.asarray(x) * (len(table) - 2)
+    index = place.astype(np.int64)
+    low = table[index]
+    return low + (table[index + 1] - low) * (place - index)
 
 
 @cache
-def _tables(n: int = 512) -> tuple[Any, Any, Any]:
-    """Lag in sides of a tile, autocorrelation of the window, and that of its square taken round."""
+def _tables(n: int = 512) -> tuple[Any, Any]:
+    """By lag in sides of a tile: autocorrelation of the window, and that of its square taken round."""
     w = _window(n)
     survives = np.correlate(w, w, "full")[n - 1 :] / np.sum(w * w)
     square = np.append(np.correlate(w * w, w * w, "full")[n - 1 :], 0)
     shared = n * (square + square[::-1]) / np.sum(w * w) ** 2
-    return np.arange(n + 1) / n, np.append(survives, 0), shared
+    return np.append(survives, [0, 0]), np.append(shared, shared[-1])
 
 
 def _window(n: int) -> Any:

@@ -7,6 +7,10 @@ from scipy import fft, ndimage
 
 from cryowidgets.kernels import ctf, ctffit, ctfpicture
 from cryowidgets.kernels.ctffit import Limits, estimate
+from cryowidgets.kernels.ctfrefine import refine
+from cryowidgets.kernels.ctfsearch import Candidate
+from cryowidgets.kernels.spectrum import Spectrum
+from cryowidgets.kernels.thon import flatten
 
 OPTICS = {"voltage": 300.0, "cs": 2.7, "amplitude_contrast": 0.1}
 
@@ -262,3 +266,17 @@ def test_the_picture_without_a_fit_is_symmetric():
     result, spectrum = estimate(noise, 1.4, **OPTICS)
     drawn = ctfpicture.picture(spectrum, result, **OPTICS)
     np.testing.assert_allclose(drawn[1:, 1:], drawn[:0:-1, :0:-1], atol=1e-5)
+
+
+def test_a_rival_that_ends_where_the_best_ends_is_none():
+    """A start beside the best may look as good after a rough fit; only another end is another answer."""
+    k2, cos2, sin2 = ctf.polar((512, 512), 1.4)
+    twice = 2 * ctf.chi(k2, 30000 + 100 * cos2 - 150 * sin2, 300.0, 2.7, 0.1)
+    power = 1 - 0.3 * np.exp(-50 * k2) * np.cos(twice)
+    power *= 1 + 0.2 * np.random.default_rng(3).standard_normal(power.shape)
+    rings = flatten(Spectrum(np.maximum(power, 0.01).astype(np.float32), 1.4, 1), 300.0, 2.7, 0.1, (30.0, 4.0))
+    best = Candidate(30010, 90, -140, 0, 200, 20.0)
+    beside, elsewhere = (Candidate(d, 90, -140, 0, 200, 19.5) for d in (30260, 37000))
+    result = refine(rings, best)
+    assert ctffit._gap(rings, [best, beside], result, Limits()) == 20.0
+    assert ctffit._gap(rings, [best, beside, elsewhere], result, Limits()) == 0.5
