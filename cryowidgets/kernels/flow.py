@@ -102,6 +102,9 @@ def measure(
             "no motion beside that of the whole frame can be told."
         )
         return LocalMotion(None, shifts - shifts[0], np.full((n, n), math.nan), likelier, math.nan, grid, why)
+    together = flow.mean(axis=(1, 2))  # what all tiles do is motion of the whole frame
+    smooth = smooth + time @ together
+    flow = flow - together[:, None, None]
     field = FlowField(shape, tiles.centres[0], tiles.centres[1], np.tensordot(time - time[0], flow, axes=(1, 0)))
     return LocalMotion(field, smooth - smooth[0], uncertain, likelier, math.nan, grid)
 

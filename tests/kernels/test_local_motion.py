@@ -97,6 +97,9 @@ def test_optical_flow_finds_the_field_too(moving):
     y, x = np.array([100.0, 700.0]), np.array([300.0, 900.0])
     np.testing.assert_allclose(found.field.grid(y, x)[:, [0, 1], [0, 1]].transpose(1, 0, 2), found.field.at(y, x))
     assert found.tiles().shape == (20, 32, 32, 2) and found.field.rms() == pytest.approx(1.5, rel=0.3)
+    np.testing.assert_allclose(found.field.displacement.mean(axis=(1, 2)), 0, atol=1e-9)
+    away = found.shifts - moving.truth.shifts
+    assert np.sqrt(np.square(away - away.mean(axis=0)).mean()) < 0.15
     assert np.sqrt(np.diag(found.covariance).mean()) < 0.2
 
 
