@@ -37,6 +37,8 @@ CERTAIN = 3.0
 FINEST_NODE = 3.0
 """Å to which nodes are looked for: ice of 50 nm has its first node there."""
 CANDIDATES = 4
+SAME = 100.0
+"""Å between two ends of a descent that are one."""
 COARSE_SECTORS, SECTORS = 36, 180
 """Parts of a half turn over which elements of a ring are averaged, for a rough fit and for the last one."""
 MANY = 100_000
@@ -237,7 +239,7 @@ def _gap(rings: ThonRings, tried: list[Candidate], result: Refined, limits: Limi
         gap = best.height - rival.height
         if abs(rival.d - best.d) <= apart:
             continue
-        if gap >= LEAST_GAP or abs(refine(rings, rival, limits.search_phase).d - result.d) > apart:
+        if gap >= LEAST_GAP or abs(refine(rings, rival, limits.search_phase).d - result.d) > SAME:
             return gap
     return best.height
 

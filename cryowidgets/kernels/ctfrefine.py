@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowidgets.kernels import spectrum
-from cryowidgets.kernels.ctfcircles import Circles, Misfit
+from cryowidgets.kernels.ctfcircles import Circles
 from cryowidgets.kernels.ctfsearch import Candidate
 from cryowidgets.kernels.thon import Array, ThonRings
 
@@ -102,7 +102,6 @@ class _Fit:
         self.rings, self.with_phase, self.thickness = rings, with_phase, thickness
         self.weight = rings.weight
         self.circles: Circles | None = None
-        self.misfit: Misfit | None = None
         self._dark = np.zeros(len(rings.y))
         self.slope = rings.slope
         k = rings.radius  # the same all along a circle
@@ -138,12 +137,11 @@ class _Fit:
         k = circles.radius / self.rings.extent
         shared = np.average(spectrum.correlation(*self.rings.lag(p[0])), weights=self.weight)
         variance = self.variance(p) * float(shared)
-        if self.misfit is None:
-            free = self.free
-            matrix, _, _, means, left = self.parts(p)
-            within = matrix - (means.T * circles.total) @ means
-            self.misfit = circles.likeliest(k, variance, means[:, free], left, within[np.ix_(free, free)])
-        circles.believe(self.misfit, k, variance)
+        free = self.free
+        matrix, _, _, means, left = self.parts(p)
+        within = matrix - (means.T * circles.total) @ means
+        misfit = circles.likeliest(k, variance, means[:, free], left, within[np.ix_(free, free)])
+        circles.believe(misfit, k, variance)
 
     @property
     def free(self) -> NDArray[np.bool_]:
