@@ -212,7 +212,7 @@ class AlignMovie(Protocol):
         if self.local == "none" or len(frames) < _FEWEST:
             return None
         if self.local == "flow":
-            return flow.measure(frames.blocks(), reference, frames.shape, whole.shifts, *known[:2])
+            return flow.measure(frames.blocks(), reference, frames.shape, whole.shifts, *known)
         number = None
         if self.patches:
             longer = max(frames.shape)
