@@ -4,38 +4,88 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import CryowidgetsError, WorkflowError
 from cryowidgets.protocols import registry
+from cryowidgets.workflow.questions import Question
 
-VERSION = 1
+VERSION = 2
+"""Version 1 had steps with name, protocol, params and inputs alone; it is read still."""
 
 
 @dataclass(frozen=True)
 class StepSpec:
-    """A step as a workflow document describes it: `inputs` says which step each input comes from."""
+    """A step as a workflow document describes it: `inputs` says which step each input comes from.
+
+    The step does not begin before those named in `after` have ended. With `hold` nothing is begun at it until a
+    person releases it. `label` and `comment` are for people.
+    """
 
     name: str
     protocol: str
     params: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+    comment: str = ""
+    after: tuple[str, ...] = ()
+    hold: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The step as a document holds it: what is empty is left out."""
+        return _lean(asdict(self), ("name", "protocol", "params", "inputs"))
+
+
+@dataclass(frozen=True)
+class Inert:
+    """A step of another program that has no counterpart here: kept, shown and handed back, but never run.
+
+    `origin` says what it was, for instance ``scipion:XmippProtMovieGain``; `inputs` name steps or inert steps.
+    """
+
+    name: str
+    origin: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+    comment: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The step as a document holds it: what is empty is left out."""
+        return _lean(asdict(self), ("name", "origin", "params", "inputs"))
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A workflow document."""
+    """A workflow document: its steps, those that cannot be run here, and the questions that it leaves open."""
 
     name: str
     description: str
     steps: tuple[StepSpec, ...]
+    inert: tuple[Inert, ...] = ()
+    questions: tuple[Question, ...] = ()
+    category: str = ""
 
     def to_json(self) -> str:
-        """The document as text; `read` makes the same workflow of it."""
-        return json.dumps({"version": VERSION, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+        """The document as text; `read` makes the same workflow of it.
+
+        An open question stands where its answer goes: ``{"ask": "id", "label": "…", "default": …}``.
+        """
+        content: dict[str, Any] = {"version": VERSION, "name": self.name, "description": self.description}
+        if self.category:
+            content["category"] = self.category
+        content["steps"] = [step.to_dict() for step in self.steps]
+        if self.inert:
+            content["inert"] = [step.to_dict() for step in self.inert]
+        parts = {part["name"]: part for part in (*content["steps"], *content.get("inert", ()))}
+        for question in self.questions:
+            asked = question.to_dict()
+            for step, parameter in question.targets:
+                parts[step]["params"] = {**parts[step]["params"], parameter: asked}
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def templates() -> dict[str, str]:
@@ -66,10 +116,19 @@ def read(name: str | Path) -> Workflow:
         raise WorkflowError(f"There is no template or file {str(name)!r}. Templates: {known}.")
     try:
         content = json.loads(text)
-        if content["version"] != VERSION:
+        if content["version"] not in range(1, VERSION + 1):
             raise WorkflowError(f"{name} has version {content['version']}; this program reads version {VERSION}.")
-        steps = tuple(StepSpec(**step) for step in content["steps"])
-        workflow = Workflow(content["name"], content.get("description", ""), steps)
+        questions: dict[str, Question] = {}
+        steps = tuple(_part(StepSpec, step, questions) for step in content["steps"])
+        inert = tuple(_part(Inert, step, questions) for step in content.get("inert", ()))
+        workflow = Workflow(
+            content["name"],
+            content.get("description", ""),
+            steps,
+            inert,
+            tuple(questions.values()),
+            content.get("category", ""),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise WorkflowError(f"{name} is not a workflow document: {type(error).__name__}: {error}.") from None
     faults = check(workflow.steps)
@@ -125,7 +184,7 @@ def ordered(steps: Iterable[StepSpec]) -> list[StepSpec]:
     done: list[StepSpec] = []
     while rest:
         names = {step.name for step in done}
-        ready = [step for step in rest if set(step.inputs.values()) <= names]
+        ready = [step for step in rest if {*step.inputs.values(), *step.after} <= names]
         if not ready:
             raise WorkflowError(f"Steps depend on each other in a circle: {', '.join(s.name for s in rest)}.")
         done.append(ready[0])
@@ -143,3 +202,23 @@ def _cycles(known: Mapping[str, StepSpec]) -> list[str]:
         if start in seen:
             faults.append(f"step {start!r} depends on itself")
     return faults
+
+
+def _part(kind: type, content: Mapping[str, Any], questions: dict[str, Question]) -> Any:
+    """A step of a document, and what it asks added to the questions of the others."""
+    params = {}
+    for name, value in content.get("params", {}).items():
+        if isinstance(value, Mapping) and "ask" in value:
+            question = Question.from_dict(value, (content["name"], name))
+            first = questions.get(question.id)
+            questions[question.id] = replace(first, targets=first.targets + question.targets) if first else question
+        else:
+            params[name] = value
+    content = {**content, "params": params}
+    if "after" in content:
+        content["after"] = tuple(content["after"])
+    return kind(**content)
+
+
+def _lean(content: dict[str, Any], always: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if value or name in always}

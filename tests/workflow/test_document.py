@@ -9,7 +9,7 @@ import pytest
 from cryowidgets import workflow
 from cryowidgets.errors import ParameterError, ProjectError, WorkflowError
 from cryowidgets.project import Project
-from cryowidgets.workflow import StepSpec
+from cryowidgets.workflow import Inert, Question, StepSpec, Workflow
 
 
 def test_every_template_reads_and_comes_back_as_it_was_written(tmp_path):
@@ -20,6 +20,36 @@ def test_every_template_reads_and_comes_back_as_it_was_written(tmp_path):
         file = tmp_path / f"{name}.json"
         file.write_text(read.to_json())
         assert workflow.read(file) == read
+
+
+def test_all_that_a_document_can_hold_comes_back_as_it_was_written(tmp_path):
+    whole = Workflow(
+        "w",
+        "what it is for",
+        (
+            StepSpec("movies", "ImportMovies", {"cs": 1.4}, label="Movies", comment="as of EPU"),
+            StepSpec("align", "AlignMovie", {}, {"movie": "movies"}, hold=True),
+            StepSpec("ctf", "EstimateCtf", {"box": 512}, {"micrograph": "align"}, after=("align", "movies")),
+        ),
+        (Inert("gain", "scipion:XmippProtMovieGain", {"frameStep": 5}, {"movie": "movies"}, "Gain"),),
+        (
+            Question("volt", "Voltage", "300", "decimal", (("movies", "voltage"),), "of the gun", "kV"),
+            Question("box", "Box", None, "integer", (("align", "box"), ("gain", "box"))),
+        ),
+        "live",
+    )
+    file = tmp_path / "w.json"
+    file.write_text(whole.to_json())
+    assert workflow.read(file) == whole
+    assert workflow.ordered(whole.steps[::-1]) == list(whole.steps)
+
+
+def test_documents_of_the_first_version_are_read(tmp_path):
+    file = tmp_path / "w.json"
+    file.write_text(
+        '{"version": 1, "name": "w", "steps": [{"name": "movies", "protocol": "ImportMovies", "params": {"cs": 2}}]}'
+    )
+    assert workflow.read(file) == Workflow("w", "", (StepSpec("movies", "ImportMovies", {"cs": 2}),))
 
 
 def test_all_faults_are_named_at_once(tmp_path):
