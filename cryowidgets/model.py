@@ -157,6 +157,8 @@ class Micrograph(Item):
         "px of the movie",
         default=None,
     )
+    program: str = column("outside program that made it; empty where we did", default="")
+    program_version: str = column("its version, as it says itself", default="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +198,8 @@ class Ctf(Item):
     carbon: float = column("share of the image that carbon film covers", default=NAN)
     ice: float = column("ice ring density, as RELION's rlnCtfIceRingDensity", default=NAN)
     reason: str = column("why there is no fit; empty where there is one", default="")
+    program: str = column("outside program that made it; empty where we did", default="")
+    program_version: str = column("its version, as it says itself", default="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +241,57 @@ class Gain(Item):
     peak: float = column("largest value over 97.5th percentile of the same", default=NAN)
     reason: str = column("why there is no gain yet; empty where there is one", default="")
     alert: str = column("what is wrong with the gain in use; empty where nothing is", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picks(Item):
+    """Where particles are in a micrograph."""
+
+    path: str = column("RELION star file: rlnCoordinateX and Y in px of the micrograph, and a score", file=True)
+    micrograph: str = column("the micrograph that was searched", file=True)
+    thumbnail: str = column("picture of the micrograph with circles, JPEG", default="", file=True)
+    count: int = column("particles found")
+    diameter: float = column("diameter of the particles", "Å", default=NAN)
+    threshold: float = column("score from which on places were taken, in the picker's own scale", default=NAN)
+    score: float = column("median score, in the picker's own scale", default=NAN)
+    pixel_size: float = column("pixel size of the micrograph", "Å/px", default=NAN)
+    height: int = column("height of the micrograph", "px", default=0)
+    width: int = column("width of the micrograph", "px", default=0)
+    program: str = column("outside program that made it; empty where we did", default="")
+    program_version: str = column("its version, as it says itself", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Particles(Item):
+    """Pictures of particles cut out of a micrograph."""
+
+    path: str = column("stack of the pictures, MRC; empty where none lies inside the micrograph", file=True)
+    metadata: str = column("RELION star file of particles, its paths relative to the project", default="", file=True)
+    thumbnail: str = column("some of them for people, JPEG", default="", file=True)
+    count: int = column("particles in the stack")
+    box: int = column("side of a picture", "px")
+    pixel_size: float = column("pixel size of the pictures", "Å/px")
+    diameter: float = column("diameter of the circle outside of which is background", "Å", default=NAN)
+    program: str = column("outside program that made it; empty where we did", default="")
+    program_version: str = column("its version, as it says itself", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes(Item):
+    """Particles sorted by what they look like: averages, and which particle belongs to which."""
+
+    path: str = column("stack of the averages, MRC", file=True)
+    metadata: str = column("RELION star file of the particles with their classes", default="", file=True)
+    model: str = column("RELION star file of the classes: share, resolution", default="", file=True)
+    thumbnail: str = column("the averages for people, the largest first, JPEG", default="", file=True)
+    count: int = column("classes that have particles")
+    particles: int = column("particles sorted")
+    box: int = column("side of an average", "px")
+    pixel_size: float = column("pixel size of the averages", "Å/px")
+    resolution: float = column("finest resolution of a class by the program", "Å", default=NAN)
+    largest: float = column("share of the particles in the largest class", default=NAN)
+    program: str = column("outside program that made it; empty where we did", default="")
+    program_version: str = column("its version, as it says itself", default="")
 
 
 @dataclass(frozen=True)
