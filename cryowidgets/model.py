@@ -295,7 +295,20 @@ class Classes(Item):
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One rule that an item broke, for those who count: which, the item's value, and what is allowed."""
+
+    rule: str
+    value: float = NAN
+    limit: float = NAN
+
+
+@dataclass(frozen=True)
 class Reject:
-    """What a gate answers instead of an item: it stays visible, can be readmitted, and flows no further."""
+    """What a gate answers instead of an item: it stays visible, can be readmitted, and flows no further.
+
+    `why` is a sentence for people; `reasons` are the same for programs, one for each rule that was broken.
+    """
 
     why: str
+    reasons: tuple[Reason, ...] = ()

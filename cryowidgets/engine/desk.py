@@ -143,6 +143,7 @@ class Desk:
             outcome.pid,
             outcome.started,
             outcome.finished,
+            outcome.reasons,
         )
         if state in ("lost", "retry") and lane and not lane.protocol.is_fold():
             lane.add(Todo(task.exposure, task.inputs, self._acquired(task.exposure)))

@@ -15,7 +15,7 @@ from typing import Any
 
 from cryowidgets.cpu import set_threads
 from cryowidgets.errors import CryowidgetsError
-from cryowidgets.model import Item, Reject
+from cryowidgets.model import Item, Reason, Reject
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
@@ -51,6 +51,7 @@ class Outcome:
     pid: int = 0
     started: float | None = None
     finished: float | None = None
+    reasons: tuple[Reason, ...] = ()
 
 
 def perform(job: Job, threads: int | None = None) -> Outcome:
@@ -62,13 +63,14 @@ def perform(job: Job, threads: int | None = None) -> Outcome:
     out = Out(Path(job.project), job.folder, job.stem)
     result: Item | None = None
     error = trace = None
+    reasons: tuple[Reason, ...] = ()
     try:
         if threads:
             set_threads(threads)
         protocol = _protocol(registry.get(job.protocol), json.dumps(dict(job.params)))
         answer = protocol.process(**job.given, out=out)
         if isinstance(answer, Reject):
-            state, error = "rejected", answer.why
+            state, error, reasons = "rejected", answer.why, answer.reasons
         elif isinstance(answer, protocol.gives):
             out.commit()
             state, result = "done", answer.filed(Path(job.project))
@@ -82,7 +84,8 @@ def perform(job: Job, threads: int | None = None) -> Outcome:
         trace = traceback.format_exc()
     finally:
         out.discard()
-    return Outcome(job.task, state, result, error, trace, socket.gethostname(), os.getpid(), started, time.time())
+    end = time.time()
+    return Outcome(job.task, state, result, error, trace, socket.gethostname(), os.getpid(), started, end, reasons)
 
 
 @lru_cache(maxsize=64)

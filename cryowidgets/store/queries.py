@@ -352,6 +352,16 @@ class Reader:
         )
         return [Failure(*row) for row in self._query(sql)]
 
+    def reasons(self, step: str) -> dict[str, int]:
+        """How many items of a gate each of its rules holds back, the most frequent first; one may break several."""
+        if "reason" not in self._tables():
+            return {}  # written by an earlier version
+        sql = (
+            "SELECT r.rule, count(*) FROM task t JOIN step s ON s.id = t.step JOIN reason r ON r.task = t.id "
+            "WHERE s.name = ? AND t.state = 'rejected' AND t.version >= s.valid_from GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        return dict(self._query(sql, (step,)))
+
     def _pace(self) -> tuple[float, float]:
         """Rate per hour and median latency, from the newest results of the last step: a few hundred rows at most."""
         last = self._query("SELECT id, lower(gives) FROM step WHERE id = ?", (self._last_step(),))

@@ -76,6 +76,15 @@ CREATE INDEX task_inputs ON task (step, inputs);
 CREATE INDEX task_exposure ON task (exposure);
 CREATE INDEX task_trouble ON task (step, state) WHERE state IN ('running', 'failed', 'rejected');
 
+-- Which rules of a gate an item broke, with its value and what was allowed; in words in the task's error.
+CREATE TABLE reason (
+    task INTEGER NOT NULL REFERENCES task,
+    rule TEXT NOT NULL,
+    value REAL,
+    allowed REAL,
+    PRIMARY KEY (task, rule)
+) WITHOUT ROWID;
+
 CREATE TABLE event (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     time REAL NOT NULL,

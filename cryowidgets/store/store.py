@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import ProjectError, WorkflowError
-from cryowidgets.model import Item
+from cryowidgets.model import Item, Reason
 from cryowidgets.store import migrations, rows
 from cryowidgets.store.database import NAME, Step, connect_for_writing, read_steps
 
@@ -278,8 +278,9 @@ class Store:
         pid: int = 0,
         started: float | None = None,
         finished: float | None = None,
+        reasons: Sequence[Reason] = (),
     ) -> None:
-        """Record the end of a task, its result and an event, in one transaction."""
+        """Record the end of a task, its result or what speaks against one, and an event, in one transaction."""
         step = self.steps()[task.step]
         now = time.time()
         with self.transaction() as db:
@@ -290,6 +291,9 @@ class Store:
             )
             if result is not None:
                 self.replace_result(step, task.exposure, result, task.id, task.version)
+            for reason in reasons:
+                values = (task.id, reason.rule, rows.encode(reason.value), rows.encode(reason.limit))
+                db.execute("INSERT OR REPLACE INTO reason VALUES (?, ?, ?, ?)", values)
             db.execute(_EVENT, (now, f"task.{state}", task.step, task.exposure, error or "", None))
 
     def replace_result(self, step: Step, exposure: int | None, result: Item, task: int, version: int) -> None:
