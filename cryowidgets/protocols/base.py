@@ -81,17 +81,41 @@ class Protocol(HasTraits):
                 raise ParameterError(_unknown(type(self).__name__, name, known))
         super().__init__()
         for name, value in values.items():
-            try:
-                trait = known[name].trait
-                if isinstance(value, str) and not trait_takes_text(trait):
-                    value = json.loads(value) if isinstance(trait, Container | Dict) else trait.from_string(value)
-                setattr(self, name, value)
-            except (TraitError, ValueError) as error:
-                raise ParameterError(_refused(type(self).__name__, known[name], value, error)) from None
+            self._put(known[name], value)
         self.check()
 
     def check(self) -> None:
         """Refuse values that are wrong together. Raise `ParameterError`; called after each construction."""
+
+    @classmethod
+    def faults(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """All that is wrong with some values, by parameter; what is wrong only of all together has the key ''."""
+        known, found, bare = cls.parameters(), {}, cls()
+        for name, value in values.items():
+            if name not in known:
+                found[name] = _unknown(cls.__name__, name, known)
+                continue
+            try:
+                bare._put(known[name], value)
+            except ParameterError as error:
+                found[name] = str(error)
+        if not found:
+            try:
+                cls(**values)
+            except ParameterError as error:
+                found[""] = str(error)
+            except Exception as error:  # a path that cannot be looked at; whatever else the check of a plug-in does
+                found[""] = f"{cls.__name__} cannot check its parameters: {type(error).__name__}: {error}."
+        return found
+
+    def _put(self, parameter: Parameter, value: Any) -> None:
+        trait = parameter.trait
+        try:
+            if isinstance(value, str) and not trait_takes_text(trait):
+                value = json.loads(value) if isinstance(trait, Container | Dict) else trait.from_string(value)
+            setattr(self, parameter.name, value)
+        except (TraitError, ValueError, OverflowError, RecursionError) as error:
+            raise ParameterError(_refused(type(self).__name__, parameter, value, error)) from None
 
     def process(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no process()")
