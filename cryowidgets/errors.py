@@ -20,6 +20,10 @@ class WorkflowError(CryowidgetsError):
     """Steps and links that do not fit together. Names step and link."""
 
 
+class PluginError(WorkflowError):
+    """What another package brings and cannot be used. Names the package and says why."""
+
+
 class ProjectError(CryowidgetsError):
     """A project folder that is missing, not a project, or of another version. Names the folder."""
 

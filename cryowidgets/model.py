@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from cryowidgets.errors import WorkflowError
+
 NAN = float("nan")
 
 
@@ -56,6 +58,11 @@ class Item:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        package = cls.__module__.split(".")[0]
+        for other in Item.kinds.values():
+            if other.word() == cls.word() and other.__module__.split(".")[0] != package:
+                said = f"{cls.__module__} has a kind {cls.__name__}, and so has {other.__module__}: rename it."
+                raise WorkflowError(said)
         Item.kinds[cls.__name__] = cls
 
     @classmethod
@@ -197,6 +204,18 @@ class Ctf(Item):
     content: str = column("what else is in view: carbon, dirt, crystalline ice; or empty", default="")
     carbon: float = column("share of the image that carbon film covers", default=NAN)
     ice: float = column("ice ring density, as RELION's rlnCtfIceRingDensity", default=NAN)
+    consensus_resolution: float = column("up to where it agrees with a second estimate", "Å", default=NAN)
+    consensus_linear: float = column("the same as Xmipp and Scipion give it", "Å", default=NAN)
+    first_defocus: float = column("mean defocus of the first of two estimates", "Å", default=NAN)
+    first_astigmatism: float = column("its U − V", "Å", default=NAN)
+    first_angle: float = column("its direction of U", "°", default=NAN)
+    first_phase_shift: float = column("its phase shift", "°", default=NAN)
+    first_fit_resolution: float = column("where its fit stops to agree", "Å", default=NAN)
+    second_defocus: float = column("mean defocus of the second of two estimates", "Å", default=NAN)
+    second_astigmatism: float = column("its U − V", "Å", default=NAN)
+    second_angle: float = column("its direction of U", "°", default=NAN)
+    second_phase_shift: float = column("its phase shift", "°", default=NAN)
+    second_fit_resolution: float = column("where its fit stops to agree", "Å", default=NAN)
     reason: str = column("why there is no fit; empty where there is one", default="")
     program: str = column("outside program that made it; empty where we did", default="")
     program_version: str = column("its version, as it says itself", default="")

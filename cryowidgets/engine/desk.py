@@ -144,6 +144,7 @@ class Desk:
             outcome.started,
             outcome.finished,
             outcome.reasons,
+            outcome.software,
         )
         if state in ("lost", "retry") and lane and not lane.protocol.is_fold():
             lane.add(Todo(task.exposure, task.inputs, self._acquired(task.exposure)))

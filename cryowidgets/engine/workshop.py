@@ -52,6 +52,7 @@ class Outcome:
     started: float | None = None
     finished: float | None = None
     reasons: tuple[Reason, ...] = ()
+    software: str | None = None
 
 
 def perform(job: Job, threads: int | None = None) -> Outcome:
@@ -85,7 +86,8 @@ def perform(job: Job, threads: int | None = None) -> Outcome:
     finally:
         out.discard()
     end = time.time()
-    return Outcome(job.task, state, result, error, trace, socket.gethostname(), os.getpid(), started, end, reasons)
+    where, made_by = (socket.gethostname(), os.getpid()), registry.software(job.protocol)
+    return Outcome(job.task, state, result, error, trace, *where, started, end, reasons, made_by)
 
 
 @lru_cache(maxsize=64)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterable
 from dataclasses import astuple
 from pathlib import Path
 
+from cryowidgets import plugins
 from cryowidgets.model import Movie, Optics
 from cryowidgets.store import rows
 from cryowidgets.store.database import Step
@@ -91,17 +94,21 @@ def _optics_id(store: Store, optics: Optics) -> int:
 
 
 def _door_task(store: Store, step: Step, exposure: int, state: str, error: str | None) -> int:
-    now = time.time()
+    now, program = time.time(), f"{plugins.OURS} {plugins.our_version()}"
     last = store.query("SELECT max(attempt) FROM task WHERE step = ? AND exposure = ?", (step.id, exposure))[0][0]
     with store.transaction() as db:
         db.execute(
             "UPDATE task SET state = 'retry' WHERE step = ? AND exposure = ? AND state = 'failed'", (step.id, exposure)
         )
     return store.insert(
-        "INSERT INTO task (step, exposure, inputs, version, attempt, state, error, submitted, started, finished) "
-        "VALUES (?, ?, '', ?, ?, ?, ?, ?, ?, ?)",
-        (step.id, exposure, step.version, (last or 0) + 1, state, error, now, now, now),
+        "INSERT INTO task (step, exposure, inputs, version, attempt, state, error, host, pid, submitted, started, "
+        "finished, software) VALUES (?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (step.id, exposure, step.version, (last or 0) + 1, state, error, *_here(), now, now, now, program),
     )
+
+
+def _here() -> tuple[str, int]:
+    return socket.gethostname(), os.getpid()
 
 
 def known_optics(store: Store, step: str) -> list[tuple[Optics, tuple[float, float] | None, int]]:

@@ -70,7 +70,8 @@ CREATE TABLE task (
     pid INTEGER,
     submitted REAL NOT NULL,
     started REAL,
-    finished REAL
+    finished REAL,
+    software TEXT                           -- what did it: 'cryowidgets 0.1.0, plug-in 1.2'; NULL where not recorded
 );
 CREATE INDEX task_inputs ON task (step, inputs);
 CREATE INDEX task_exposure ON task (exposure);

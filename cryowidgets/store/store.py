@@ -279,15 +279,16 @@ class Store:
         started: float | None = None,
         finished: float | None = None,
         reasons: Sequence[Reason] = (),
+        software: str | None = None,
     ) -> None:
         """Record the end of a task, its result or what speaks against one, and an event, in one transaction."""
         step = self.steps()[task.step]
         now = time.time()
         with self.transaction() as db:
             db.execute(
-                "UPDATE task SET state = ?, error = ?, traceback = ?, host = ?, pid = ?, started = ?, finished = ? "
-                "WHERE id = ?",
-                (state, error, traceback, host, pid, started, finished or now, task.id),
+                "UPDATE task SET state = ?, error = ?, traceback = ?, host = ?, pid = ?, started = ?, finished = ?, "
+                "software = ? WHERE id = ?",
+                (state, error, traceback, host, pid, started, finished or now, software, task.id),
             )
             if result is not None:
                 self.replace_result(step, task.exposure, result, task.id, task.version)

@@ -1,17 +1,18 @@
 """What a step's results look like: a view by the name of its protocol, a table for all others.
 
-A plug-in brings its own view as it brings its protocol, by one line in the entry point group ``cryowidgets.views``.
+A plug-in brings its own view as it brings its protocol, by one line in an entry point group, see `cryowidgets.plugins`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any
 
 import ipywidgets as W
 
+from cryowidgets import plugins
+from cryowidgets.errors import PluginError
 from cryowidgets.model import Ctf, Gain, Item, Micrograph, Quality
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Reader
@@ -19,8 +20,6 @@ from cryowidgets.widgets import figures, panels, texts
 from cryowidgets.widgets.feed import StepRows
 from cryowidgets.widgets.live_table import Column, LiveTable, Row
 from cryowidgets.widgets.window import box, put
-
-GROUP = "cryowidgets.views"
 
 
 class ResultView(W.Box):
@@ -173,11 +172,37 @@ VIEWS: dict[str, type[ResultView]] = {
 
 
 def view(step: Step, wake: Callable[[], None]) -> ResultView:
-    """The view of a step's results."""
-    for point in entry_points(group=GROUP):
-        if point.name == step.protocol:
-            return point.load()(step, wake)
-    return VIEWS.get(step.protocol, TableView)(step, wake)
+    """The view of a step's results: a plug-in's, ours, or a table. One that is broken is said and gives way."""
+    plugin = plugins.installed(plugins.VIEWS).get(step.protocol)
+    ours = VIEWS.get(step.protocol, TableView)
+    if plugin is None:
+        return ours(step, wake)
+    try:
+        return plugins.load(plugin, fault)(step, wake)
+    except PluginError as error:
+        said = str(error)
+    except Exception as error:
+        said = f"{plugin} cannot be used: {type(error).__name__}: {error}."
+    instead = ours(step, wake)
+    return ViewInstead(step, wake, instead, said)
+
+
+def fault(found: Any) -> str:
+    """Why something is no view of results; empty where it is one."""
+    if isinstance(found, type) and issubclass(found, ResultView):
+        return ""
+    return "its line names something that is not derived from cryowidgets.widgets.views.ResultView."
+
+
+class ViewInstead(ResultView):
+    """What is shown where a plug-in's view is broken, and why."""
+
+    def __init__(self, step: Step, wake: Callable[[], None], instead: ResultView, said: str) -> None:
+        self.instead = instead
+        super().__init__(step, wake, [W.HTML(f"<span class='cw-failed'>{texts.safe(said)}</span>"), instead])
+
+    def refresh(self, reader: Reader) -> None:
+        self.instead.refresh(reader)
 
 
 def _column(name: str, values: Any) -> Column:

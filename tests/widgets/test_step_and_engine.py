@@ -1,9 +1,12 @@
 """A step and the engine as widgets of their own."""
 
+from importlib.metadata import EntryPoint
+
 import ipywidgets as W
 import numpy as np
 import pytest
 
+from cryowidgets import plugins
 from cryowidgets.engine import inbox
 from cryowidgets.project import Project
 from cryowidgets.protocols import registry
@@ -117,18 +120,38 @@ def test_protocols_without_a_view_of_their_own_get_a_table(wire, project, reader
     assert float(newest["motion total"]) == pytest.approx(rows["motion_total"][-1], rel=1e-3)
 
 
-def test_a_plug_in_brings_its_own_view(monkeypatch, project, reader):
-    from importlib.metadata import EntryPoint
-
-    point = EntryPoint("MaxShift", f"{__name__}:OwnView", views.GROUP)
-    monkeypatch.setattr(views, "entry_points", lambda group: [point])
-    monkeypatch.setattr(EntryPoint, "load", lambda self: OwnView)
-    assert isinstance(views.view(reader.steps()["maxshift"], lambda: None), OwnView)
+@pytest.mark.parametrize(
+    ("attribute", "says"),
+    [
+        ("OwnView", ""),
+        ("project", "derived from cryowidgets.widgets.views.ResultView"),
+        ("NoView", "cannot be used: "),
+        ("Fragile", "View 'MaxShift' of mine 1.2 cannot be used: ZeroDivisionError"),
+    ],
+)
+def test_a_plug_in_brings_its_own_view_and_a_broken_one_gives_way(monkeypatch, project, reader, attribute, says):
+    point = EntryPoint("MaxShift", f"{__name__}:{attribute}", plugins.VIEWS)
+    plugin = plugins.Plugin(plugins.VIEWS, "MaxShift", point, "mine", "1.2")
+    monkeypatch.setattr(plugins, "installed", lambda group: {"MaxShift": plugin})
+    view = views.view(reader.steps()["maxshift"], lambda: None)
+    view.refresh(reader)
+    assert isinstance(view, OwnView) == (not says)
+    if says:
+        assert says in " ".join(html(view).replace("&#x27;", "'").split())
+        assert isinstance(view.instead, views.TableView)
 
 
 class OwnView(views.ResultView):
     def __init__(self, step, wake):
         super().__init__(step, wake, [])
+
+    def refresh(self, reader):
+        pass
+
+
+class Fragile(OwnView):
+    def __init__(self, step, wake):
+        1 / 0  # noqa: B018
 
 
 @pytest.mark.parametrize("name", registry.names())
