@@ -164,6 +164,15 @@ class Micrograph(Item):
         "px of the movie",
         default=None,
     )
+    measured_shifts: np.ndarray | None = column(
+        "the same as measured of each frame alone, before smoothing; none where the program gives no other",
+        "px of the movie",
+        default=None,
+    )
+    consensus_correlation: float = column(
+        "correlation of its path with that by a second alignment, the worse axis", default=NAN
+    )
+    consensus_distance: float = column("root mean square distance of the two paths", "Å", default=NAN)
     program: str = column("outside program that made it; empty where we did", default="")
     program_version: str = column("its version, as it says itself", default="")
 

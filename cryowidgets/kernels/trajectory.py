@@ -70,6 +70,21 @@ def smooth(
     return centred @ gain @ shifts, covariance
 
 
+def resampled(shifts: np.ndarray, n: int) -> np.ndarray:
+    """A trajectory (m, 2) at the middles of `n` frames that share the exposure equally, linear in between."""
+    if len(shifts) == n:
+        return np.asarray(shifts, float)
+    there, wanted = (np.arange(len(shifts)) + 0.5) / len(shifts), (np.arange(n) + 0.5) / n
+    return np.stack([np.interp(wanted, there, axis) for axis in np.asarray(shifts, float).T], axis=1)
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Correlation along each axis of two trajectories (n, 2); 0 where one of them does not move at all."""
+    a, b = (np.asarray(t, float) - np.mean(t, axis=0, dtype=float) for t in (first, second))
+    scale = np.sqrt(np.square(a).sum(axis=0) * np.square(b).sum(axis=0))
+    return np.where(scale > 0, (a * b).sum(axis=0) / np.where(scale > 0, scale, 1), 0.0)
+
+
 def turning(t: np.ndarray, dose_per_frame: float, pre_exposure: float = 0.0) -> np.ndarray:
     """Covariance of an integrated random walk: each frame may change the speed of all that follow."""
     exposure = pre_exposure + dose_per_frame * t

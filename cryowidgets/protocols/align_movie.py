@@ -193,6 +193,7 @@ class AlignMovie(Protocol):
             measured_dose=counts / optics.pixel_size**2,
             defects=len(defects) if defects is not None else 0,
             shifts=shifts if whole.ok else None,
+            measured_shifts=whole.raw if whole.ok else None,
             reason=whole.why,
             note=note,
         )
