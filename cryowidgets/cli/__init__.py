@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import compile, demo, look, serve, session, sim
+from cryowidgets.cli import compile, demo, look, plugins, serve, session, sim
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -41,7 +41,15 @@ _ORDER = """
 demo new run serve status stop pause resume reopen retry reject readmit set export batch sim compile plugins show
 """
 for _command in sorted(
-    (*session.COMMANDS, *look.COMMANDS, *serve.COMMANDS, *demo.COMMANDS, *sim.COMMANDS, *compile.COMMANDS),
+    (
+        *session.COMMANDS,
+        *look.COMMANDS,
+        *serve.COMMANDS,
+        *demo.COMMANDS,
+        *sim.COMMANDS,
+        *compile.COMMANDS,
+        *plugins.COMMANDS,
+    ),
     key=lambda c: _ORDER.split().index(c.name),
 ):
     main.add_command(_command)

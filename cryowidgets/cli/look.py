@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from cryowidgets.cli.common import PROJECT, exposure_id, spell
+from cryowidgets.cli.item import item
 
 
 @click.command(
@@ -35,26 +36,6 @@ def status(project: Path, as_json: bool) -> None:
     click.echo(json.dumps(report.data(reader), indent=2) if as_json else report.status(reader))
 
 
-@click.command()
-def plugins() -> None:
-    """List the installed protocols and the packages that bring them."""
-    from cryowidgets.cli.report import table
-    from cryowidgets.errors import WorkflowError
-    from cryowidgets.protocols import registry
-
-    lines = []
-    for name, point in sorted(registry.installed().items()):
-        package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
-        try:
-            protocol = registry.get(name)
-            kinds = f"{_takes(protocol)} → {protocol.gives.__name__}"
-            what = _first_line(protocol)
-        except WorkflowError as error:
-            kinds, what = "broken", str(error)
-        lines.append((name, kinds, package, what))
-    click.echo(table(("protocol", "from → to", "package", ""), lines))
-
-
 @click.group()
 def show() -> None:
     """Explain one thing in full."""
@@ -64,11 +45,12 @@ def show() -> None:
 @click.argument("name")
 def protocol(name: str) -> None:
     """What a protocol does and each of its parameters."""
+    from cryowidgets.cli.plugins import takes
     from cryowidgets.cli.report import table
     from cryowidgets.protocols import registry
 
     found = registry.get(name)
-    click.echo(f"{registry.name_of(found)}: {_takes(found)} → {found.gives.__name__}\n")
+    click.echo(f"{registry.name_of(found)}: {takes(found)} → {found.gives.__name__}\n")
     click.echo(inspect.cleandoc(found.__doc__ or "It has no description."))
     rows = []
     for parameter in found.parameters().values():
@@ -92,20 +74,6 @@ def exposure(project: Path, name: str) -> None:
         click.echo(report.exposure(reader.exposure(exposure_id(reader, name))))
 
 
-def _takes(protocol) -> str:
-    from cryowidgets.protocols.base import Many
-
-    if protocol.takes is None:
-        return "files"
-    if isinstance(protocol.takes, Many):
-        return f"{protocol.takes.every} × {protocol.takes.kind.__name__}"
-    return " + ".join(kind.__name__ for kind in protocol.inputs().values())
-
-
-def _first_line(protocol) -> str:
-    return inspect.cleandoc(protocol.__doc__ or "").split("\n", 1)[0]
-
-
 def _range(parameter) -> str:
     if parameter.choices:
         return " | ".join(map(str, parameter.choices))
@@ -118,4 +86,6 @@ def _range(parameter) -> str:
     return f"≤ {high:g}" if math.isfinite(high) else ""
 
 
-COMMANDS = (status, plugins, show)
+show.add_command(item)
+
+COMMANDS = (status, show)

@@ -19,6 +19,7 @@ from cryowidgets.model import NAN, Gain, Item, Optics
 from cryowidgets.store import migrations, rows
 from cryowidgets.store.database import NAME, Step, read_steps
 from cryowidgets.store.lock import Holder, holder
+from cryowidgets.store.provenance import Origin, trace
 
 _TYPES = {"INTEGER": int, "REAL": float, "TEXT": str}
 Columns = dict[str, Any]
@@ -233,6 +234,10 @@ class Reader:
         sql = rows.select_items(kind, self._lacking(kind)) + f" WHERE r.step = ? {which}ORDER BY r.id DESC LIMIT 1"
         found = self._query(sql, (s.id,) if id is None else (s.id, id))
         return rows.item(kind, found[0]).located(self.folder) if found else None
+
+    def provenance(self, kind: str, id: int) -> Origin:
+        """Where the item in row `id` of a kind comes from, back to its movie; see `store.provenance`."""
+        return trace(self._query, self.steps(), kind, id)
 
     def warnings(self, limit: int = 10) -> list[str]:
         """The newest sentences of warning about the session as a whole, oldest first; each is in the log once."""
