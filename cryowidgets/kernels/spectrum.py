@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import scipy.fft
 
 from cryowidgets import cpu
 from cryowidgets.kernels import fourier
@@ -231,19 +232,22 @@ def _on_host(image: Any, corners: list[tuple[int, int]], edge: Any, kept: int, n
 
     edge, tile = edge.astype(np.float32), len(edge)
 
-    def one(corner: tuple[int, int]) -> Any:
-        y, x = corner
-        part = np.empty((tile, tile), np.float32)
-        if image.dtype == np.float32 and image.dtype.isnative:
-            spectrumloops.windowed(image, y, x, edge, part)
-        else:
-            cut = np.ascontiguousarray(image[y : y + tile, x : x + tile], np.float32)
-            spectrumloops.windowed(cut, 0, 0, edge, part)
-        power = np.empty((kept, kept // 2 + 1), np.float32)
-        spectrumloops.kept_power(fourier.rfft2(part), np.float32(norm), power)
-        return power
+    def some(piece: tuple[int, int]) -> list[Any]:
+        part, powers = np.empty((tile, tile), np.float32), []
+        for y, x in corners[slice(*piece)]:
+            if image.dtype == np.float32 and image.dtype.isnative:
+                spectrumloops.windowed(image, y, x, edge, part)
+            else:
+                cut = np.ascontiguousarray(image[y : y + tile, x : x + tile], np.float32)
+                spectrumloops.windowed(cut, 0, 0, edge, part)
+            # columns that are not kept need no second transform; the result of the first may be overwritten
+            half = scipy.fft.rfft(part, axis=1)[:, : kept // 2 + 1]
+            half = scipy.fft.fft(half, axis=0, overwrite_x=True)
+            powers.append(np.empty((kept, kept // 2 + 1), np.float32))
+            spectrumloops.kept_power(half, np.float32(norm), powers[-1])
+        return powers
 
-    return cpu.each(one, corners)
+    return [power for powers in cpu.each(some, cpu.bands(len(corners))) for power in powers]
 
 
 def _kept_power(transform: Any, kept: int, norm: float, xp: Any) -> Any:

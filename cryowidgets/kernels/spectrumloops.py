@@ -13,14 +13,16 @@ def windowed(image, y, x, edge, out):  # type: ignore[no-untyped-def]
     side = len(edge)
     total = 0.0
     for i in range(side):
-        line = image[y + i, x]
-        for j in range(1, side):
-            line += image[y + i, x + j]
-        total += line
+        row = image[y + i, x : x + side]
+        line = np.float32(0)
+        for j in range(side):
+            line += row[j]
+        total += float(line)
     mean = np.float32(total / (side * side))
     for i in range(side):
+        row, to, factor = image[y + i, x : x + side], out[i], edge[i]
         for j in range(side):
-            out[i, j] = (image[y + i, x + j] - mean) * (edge[i] * edge[j])
+            to[j] = (row[j] - mean) * (factor * edge[j])
 
 
 @compiled
@@ -31,6 +33,6 @@ def kept_power(transform, norm, out):  # type: ignore[no-untyped-def]
     skipped = transform.shape[0] - rows
     for i in range(rows):
         source = i if i < half else i + skipped
+        row, to = transform[source], out[i]
         for j in range(columns):
-            value = transform[source, j]
-            out[i, j] = (value.real * value.real + value.imag * value.imag) * norm
+            to[j] = (row[j].real * row[j].real + row[j].imag * row[j].imag) * norm

@@ -11,6 +11,7 @@ TAPS = 6
 _SIDE = TILE + TAPS - 1
 _WIDE = 40  # _SIDE rounded up to what vectors hold
 _BATCH = 4  # frames that are added to a tile at once, so that it is read and written less often
+_ABREAST = 8  # tiles side by side that take turns at a batch, so that longer pieces of a frame's lines are read
 
 
 @compiled
@@ -26,8 +27,64 @@ def _put(tile: np.ndarray, image: np.ndarray, y0: int, x0: int) -> None:
     """Add a tile to an image, as far as it lies in it."""
     width = min(TILE, image.shape[1] - x0)
     for y in range(min(TILE, image.shape[0] - y0)):
+        a = np.uint64(y0 + y)
         for x in range(width):
-            image[y0 + y, x0 + x] += tile[y * TILE + x]
+            image[a, np.uint64(x0 + x)] += tile[np.uint64(y * TILE + x)]
+
+
+@compiled
+def _moved(
+    frame: np.ndarray,  # (y, x), any real type
+    gain: np.ndarray,  # (y, x) float32, or (1, 1)
+    with_gain: bool,
+    top: int,
+    left: int,
+    taps: np.ndarray,  # (2, TAPS) float32
+    cut: np.ndarray,  # (_SIDE, _WIDE) float32: room for what is read
+    across: np.ndarray,  # (_SIDE, TILE) float32: room for what is interpolated along x
+    into: np.ndarray,  # (TILE · TILE,) float32
+) -> None:
+    """One tile of a frame with its content moved back."""
+    height, width = frame.shape
+    if top >= 0 and left >= 0 and top + _SIDE <= height and left + _WIDE <= width:
+        if with_gain:  # places without a sign make the loops fast
+            for y in range(_SIDE):
+                a = np.uint64(top + y)
+                for x in range(_WIDE):
+                    b = np.uint64(left + x)
+                    cut[np.uint64(y), np.uint64(x)] = np.float32(frame[a, b]) * gain[a, b]
+        else:
+            for y in range(_SIDE):
+                a = np.uint64(top + y)
+                for x in range(_WIDE):
+                    cut[np.uint64(y), np.uint64(x)] = np.float32(frame[a, np.uint64(left + x)])
+    else:  # beyond an edge the frame is mirrored
+        for y in range(_SIDE):
+            row = _mirror(top + y, height)
+            for x in range(_SIDE):
+                column = _mirror(left + x, width)
+                factor = gain[row, column] if with_gain else np.float32(1)
+                cut[y, x] = np.float32(frame[row, column]) * factor
+    w = taps[1]
+    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+    for y in range(_SIDE):
+        a = np.uint64(y)
+        for x in range(TILE):
+            across[a, np.uint64(x)] = (
+                (w0 * cut[a, np.uint64(x)] + w1 * cut[a, np.uint64(x + 1)])
+                + (w2 * cut[a, np.uint64(x + 2)] + w3 * cut[a, np.uint64(x + 3)])
+                + (w4 * cut[a, np.uint64(x + 4)] + w5 * cut[a, np.uint64(x + 5)])
+            )
+    w = taps[0]
+    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+    for y in range(TILE):
+        for x in range(TILE):
+            b = np.uint64(x)
+            into[np.uint64(y * TILE + x)] = (
+                (w0 * across[np.uint64(y), b] + w1 * across[np.uint64(y + 1), b])
+                + (w2 * across[np.uint64(y + 2), b] + w3 * across[np.uint64(y + 3), b])
+                + (w4 * across[np.uint64(y + 4), b] + w5 * across[np.uint64(y + 5), b])
+            )
 
 
 @compiled
@@ -48,78 +105,44 @@ def add_tiles(
     r = mix.shape[1]
     with_gain = gain.shape[0] == height and gain.shape[1] == width
     cut = np.empty((_SIDE, _WIDE), np.float32)
-    values = np.empty((_BATCH, TILE * TILE), np.float32)
+    values = np.zeros((_BATCH, TILE * TILE), np.float32)
     across = np.empty((_SIDE, TILE), np.float32)
-    tile = np.empty((r, TILE * TILE), np.float32)
-    together = np.zeros(TILE * TILE, np.float32)
+    tiles = np.empty((_ABREAST, r, TILE * TILE), np.float32)
+    togethers = np.zeros((_ABREAST, TILE * TILE), np.float32)
     for i in range(first, end):
         y0 = i * TILE
-        for k in range(whole.shape[2]):
-            x0 = k * TILE
-            tile[:] = 0
-            for j in range(n):
-                top, left = y0 + whole[j, i, k, 0], x0 + whole[j, i, k, 1]
-                if top >= 0 and left >= 0 and top + _SIDE <= height and left + _WIDE <= width:
-                    if with_gain:  # places without a sign make the loops fast
-                        for y in range(_SIDE):
-                            a = np.uint64(top + y)
-                            for x in range(_WIDE):
-                                b = np.uint64(left + x)
-                                cut[y, x] = np.float32(raw[j, a, b]) * gain[a, b]
-                    else:
-                        for y in range(_SIDE):
-                            a = np.uint64(top + y)
-                            for x in range(_WIDE):
-                                b = np.uint64(left + x)
-                                cut[y, x] = np.float32(raw[j, a, b])
-                else:  # beyond an edge the frame is mirrored
-                    for y in range(_SIDE):
-                        row = _mirror(top + y, height)
-                        for x in range(_SIDE):
-                            column = _mirror(left + x, width)
-                            factor = gain[row, column] if with_gain else np.float32(1)
-                            cut[y, x] = np.float32(raw[j, row, column]) * factor
-                slot = j % _BATCH
-                w = taps[j, i, k, 1]
-                w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
-                for y in range(_SIDE):
-                    for x in range(TILE):
-                        across[y, x] = (
-                            w0 * cut[y, x]
-                            + w1 * cut[y, x + 1]
-                            + w2 * cut[y, x + 2]
-                            + w3 * cut[y, x + 3]
-                            + w4 * cut[y, x + 4]
-                            + w5 * cut[y, x + 5]
-                        )
-                w = taps[j, i, k, 0]
-                w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
-                for y in range(TILE):
-                    for x in range(TILE):
-                        values[slot, y * TILE + x] = (
-                            w0 * across[y, x]
-                            + w1 * across[y + 1, x]
-                            + w2 * across[y + 2, x]
-                            + w3 * across[y + 3, x]
-                            + w4 * across[y + 4, x]
-                            + w5 * across[y + 5, x]
-                        )
-                if slot == _BATCH - 1 or j == n - 1:
-                    values[slot + 1 :] = 0
+        for left_tile in range(0, whole.shape[2], _ABREAST):
+            abreast = min(_ABREAST, whole.shape[2] - left_tile)
+            tiles[:] = 0
+            for early in range(0, n, _BATCH):
+                for k in range(left_tile, left_tile + abreast):
+                    x0 = k * TILE
+                    tile, together = tiles[k - left_tile], togethers[k - left_tile]
+                    for slot in range(_BATCH):
+                        j = early + slot
+                        into = values[slot]
+                        if j >= n:
+                            into[:] = 0
+                            continue
+                        top, left = y0 + whole[j, i, k, 0], x0 + whole[j, i, k, 1]
+                        _moved(raw[j], gain, with_gain, top, left, taps[j, i, k], cut, across, into)
+                        g = group[j]
+                        if g >= 0:
+                            for x in range(TILE * TILE):
+                                together[np.uint64(x)] += into[np.uint64(x)]
+                            if j == n - 1 or group[j + 1] != g:
+                                _put(together, groups[g], y0, x0)
+                                together[:] = 0
+                    v0, v1, v2, v3 = values[0], values[1], values[2], values[3]
                     for q in range(r):
-                        m0 = mix[j - slot, q]
-                        m1 = mix[min(j - slot + 1, n - 1), q]
-                        m2 = mix[min(j - slot + 2, n - 1), q]
-                        m3 = mix[min(j - slot + 3, n - 1), q]
+                        m0 = mix[early, q]
+                        m1 = mix[min(early + 1, n - 1), q]
+                        m2 = mix[min(early + 2, n - 1), q]
+                        m3 = mix[min(early + 3, n - 1), q]
+                        to = tile[q]
                         for x in range(TILE * TILE):
-                            early = m0 * values[0, x] + m1 * values[1, x]
-                            tile[q, x] += early + (m2 * values[2, x] + m3 * values[3, x])
-                g = group[j]
-                if g >= 0:
-                    for x in range(TILE * TILE):
-                        together[x] += values[slot, x]
-                    if j == n - 1 or group[j + 1] != g:
-                        _put(together, groups[g], y0, x0)
-                        together[:] = 0
+                            b = np.uint64(x)
+                            to[b] += (m0 * v0[b] + m1 * v1[b]) + (m2 * v2[b] + m3 * v3[b])
             for q in range(r):
-                _put(tile[q], sums[q], y0, x0)
+                for k in range(abreast):
+                    _put(tiles[k, q], sums[q], y0, (left_tile + k) * TILE)
