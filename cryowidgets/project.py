@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,8 @@ from cryowidgets.protocols.base import Protocol
 from cryowidgets.store import lock
 from cryowidgets.store.queries import ExposureRow, Reader
 from cryowidgets.store.store import Store
-from cryowidgets.workflow import StepSpec
+from cryowidgets.workflow import Inert, StepSpec, Template, Workflow
+from cryowidgets.workflow.simulation import Simulation
 
 if TYPE_CHECKING:
     from cryowidgets.sim.score import Score
@@ -48,9 +51,10 @@ class Project:
         cls,
         folder: Path | str,
         name: str = "",
-        template: Path | str | None = "live",
+        template: Workflow | Path | str | None = "live",
         movies: str = "",
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        answers: Mapping[str, str] | None = None,
         **import_params: Any,
     ) -> Project:
         """Make a project.
@@ -61,12 +65,15 @@ class Project:
             Where; it must not be a project yet.
         name : str, optional
             What people call the session; the folder's name by default.
-        template : str or path, optional
-            Template's name or workflow file; None for a workflow with nothing but the import.
+        template : str, path or Workflow, optional
+            Template's name, workflow file, or the workflow itself; None for one with nothing but the import. Its
+            questions take their defaults where neither `answers` nor anything else that is given here answers them.
         movies : str
             Pattern of the movie files, see `ImportMovies`.
         settings : mapping, optional
             Values for the parameters of any step: ``{"ctf": {"box": 768}}``.
+        answers : mapping, optional
+            Answers to the template's questions, texts by id.
         **import_params
             Parameters of the step that imports: ``pixel_size=0.85, voltage=300, …``; see `ImportMovies`.
 
@@ -75,9 +82,9 @@ class Project:
         ParameterError, WorkflowError, ProjectError
             Before anything is written.
         """
-        steps = list(workflow.read(template).steps) if template else [StepSpec("movies", "ImportMovies")]
+        document = _document(template)
         given = {step: dict(values) for step, values in (settings or {}).items()}
-        source = next((s.name for s in steps if s.protocol == "ImportMovies"), None)
+        source = next((s.name for s in document.steps if s.protocol == "ImportMovies"), None)
         if source:
             pattern = {"pattern": os.path.abspath(movies)} if movies else {}
             given[source] = {**pattern, **import_params, **given.get(source, {})}
@@ -85,18 +92,27 @@ class Project:
                 if given[source].get(file):
                     given[source][file] = os.path.abspath(given[source][file])
         elif movies or import_params:
-            raise WorkflowError(f"{template} has no step that imports movies, so it takes none.")
-        unknown = set(given) - {step.name for step in steps}
+            raise WorkflowError(f"{document.name} has no step that imports movies, so it takes none.")
+        unknown = set(given) - {step.name for step in document.steps}
         if unknown:
-            names = ", ".join(step.name for step in steps)
-            raise ParameterError(f"There is no step {sorted(unknown)[0]!r}. Steps of {template}: {names}.")
-        steps = [_with(step, given.get(step.name, {})) for step in steps]
-        faults = workflow.check(steps)
+            names = ", ".join(step.name for step in document.steps)
+            raise ParameterError(f"There is no step {sorted(unknown)[0]!r}. Steps of {document.name}: {names}.")
+        document = _answered(document, given, answers or {})
+        steps = [_with(step, given.get(step.name, {})) for step in document.steps]
+        faults = workflow.check(steps, document.inert)
         if faults:
             raise WorkflowError("\n".join(faults))
+        folder = Path(folder).absolute()
         store = Store.create(folder, name)
         try:
+            if document.simulate is not None and not movies:
+                scope = Simulation(**document.simulate).microscope(folder / MICROSCOPE)
+                seen = {"pattern": scope.pattern, "gain": str(scope.gain), **scope.optics}
+                steps = [_with(step, seen) if step.name == source else step for step in steps]
+                store.put("simulate", json.dumps(document.simulate))
             with store.transaction():
+                for key, value in _head(document).items():
+                    store.put(key, value)
                 for step in workflow.ordered(steps):
                     _add(store, step)
         finally:
@@ -113,6 +129,40 @@ class Project:
         """The steps by name."""
         with self.reader() as reader:
             return {name: Step(self, name) for name in reader.steps()}
+
+    def document(self) -> Workflow:
+        """The workflow as it is now, with what cannot be run here and what was said of it."""
+        with self.reader() as reader:
+            steps = tuple(
+                StepSpec(s.name, s.protocol, s.params, s.inputs, s.label, s.comment, s.after, s.hold)
+                for s in reader.steps().values()
+            )
+            kept = reader.settings()
+        inert = tuple(Inert(**part) for part in json.loads(kept.get("inert", "[]")))
+        simulate = json.loads(kept["simulate"]) if "simulate" in kept else None
+        return Workflow(
+            kept.get("workflow") or kept.get("name", ""),
+            kept.get("description", ""),
+            steps,
+            inert,
+            category=kept.get("category", ""),
+            simulate=simulate,
+        )
+
+    def simulate(self) -> subprocess.Popen | None:
+        """Switch the simulated microscope on that the workflow asks for, as a process of its own.
+
+        Returns
+        -------
+        Popen or None
+            None where the workflow asks for none.
+        """
+        settings = self.document().simulate
+        if settings is None:
+            return None
+        command = Simulation(**settings).command(self.folder / MICROSCOPE)
+        with open(self.folder / "logs" / "microscope.log", "ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def reader(self) -> Reader:
         """The ledger, opened for looking; close it, or use it in a `with`."""
@@ -328,6 +378,8 @@ class Step:
         return f"Step({self.name!r}, {self.protocol})"
 
 
+MICROSCOPE = "microscope"
+"""Folder of the simulated microscope in a project that has one."""
 _COMPARED = ("defocus_u", "defocus_v", "angle", "phase_shift", "tilt", "tilt_axis", "thickness")
 
 
@@ -341,13 +393,43 @@ def _parts(path: str) -> tuple[Any, Any] | None:
         return file["centres"], file["tracks"]
 
 
+def _document(template: Workflow | Path | str | None) -> Workflow:
+    if template is None:
+        return Workflow("", "", (StepSpec("movies", "ImportMovies"),))
+    return template if isinstance(template, Workflow) else workflow.read(template)
+
+
+def _answered(document: Workflow, given: Mapping[str, Mapping[str, Any]], answers: Mapping[str, str]) -> Workflow:
+    """The workflow without questions; one whose parameters are all given otherwise is not asked."""
+    asked = tuple(
+        question
+        for question in document.questions
+        if question.id in answers or not all(name in given.get(step, ()) for step, name in question.targets)
+    )
+    return Template.of(replace(document, questions=asked)).fill(answers)
+
+
+def _head(document: Workflow) -> dict[str, str]:
+    """What the project keeps of a document beside its steps."""
+    kept = {"workflow": document.name, "description": document.description, "category": document.category}
+    if document.inert:
+        kept["inert"] = json.dumps([part.to_dict() for part in document.inert])
+    return {key: value for key, value in kept.items() if value}
+
+
 def _with(step: StepSpec, values: Mapping[str, Any]) -> StepSpec:
-    params = registry.get(step.protocol)(**{**step.params, **values}).values()
-    return StepSpec(step.name, step.protocol, params, step.inputs)
+    return replace(step, params=registry.get(step.protocol)(**{**step.params, **values}).values())
 
 
 def _add(store: Store, step: StepSpec) -> None:
     protocol = registry.get(step.protocol)
+    said = {"label": step.label, "comment": step.comment, "after": step.after, "hold": step.hold}
     store.add_step(
-        step.name, step.protocol, protocol.gives, dict(step.params), dict(step.inputs), fold=protocol.is_fold()
+        step.name,
+        step.protocol,
+        protocol.gives,
+        dict(step.params),
+        dict(step.inputs),
+        fold=protocol.is_fold(),
+        **{key: value for key, value in said.items() if value},
     )

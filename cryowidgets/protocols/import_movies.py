@@ -26,7 +26,7 @@ class ImportMovies(Protocol):
     pattern = Unicode(
         help="Which files are movies, as an absolute pattern: * and ? within a name, ** for any folders between, "
         "for instance /data/session/**/*_fractions.tiff"
-    ).tag(group="Movies")
+    ).tag(group="Movies", path="pattern")
     pixel_size = Float(
         0.0,
         min=0,
@@ -60,7 +60,7 @@ class ImportMovies(Protocol):
     ).tag(group="Microscope", advanced=True, when=lambda p: p.beam_shift_groups)
     gain = Unicode(
         "", help="Gain reference: an MRC, TIFF, .gain, DM3 or DM4 file, of any size and orientation; empty where none"
-    ).tag(group="Gain")
+    ).tag(group="Gain", path="file")
     gain_operation = Enum(
         list(OPERATIONS),
         "auto",
@@ -78,7 +78,7 @@ class ImportMovies(Protocol):
     ).tag(group="Gain", advanced=True, when=lambda p: bool(p.gain) and p.gain_rotation != "auto")
     defects = Unicode(
         "", help="List of defects as SerialEM or MotionCor2 write it, or a map that is not zero at defects"
-    ).tag(group="Gain", advanced=True)
+    ).tag(group="Gain", advanced=True, path="file")
     frames = Int(
         0,
         min=0,

@@ -1,17 +1,13 @@
-"""Workflows as data: steps and links, checked before anything runs."""
+"""Workflows as data: what a document holds, and how it is written down; `reading` makes it of a text."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cryowidgets.errors import CryowidgetsError, WorkflowError
-from cryowidgets.protocols import registry
-from cryowidgets.workflow.questions import Question
+from cryowidgets.workflow.questions import SIMULATE, Question
 
 VERSION = 2
 """Version 1 had steps with name, protocol, params and inputs alone; it is read still."""
@@ -60,7 +56,11 @@ class Inert:
 
 @dataclass(frozen=True)
 class Workflow:
-    """A workflow document: its steps, those that cannot be run here, and the questions that it leaves open."""
+    """A workflow document: its steps, those that cannot be run here, and the questions that it leaves open.
+
+    Values that are asked for are not among the parameters of the steps. With `simulate` a project made of it has a
+    simulated microscope with these settings; see `simulation.Simulation`.
+    """
 
     name: str
     description: str
@@ -68,6 +68,7 @@ class Workflow:
     inert: tuple[Inert, ...] = ()
     questions: tuple[Question, ...] = ()
     category: str = ""
+    simulate: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
         """The document as text; `read` makes the same workflow of it.
@@ -77,6 +78,8 @@ class Workflow:
         content: dict[str, Any] = {"version": VERSION, "name": self.name, "description": self.description}
         if self.category:
             content["category"] = self.category
+        if self.simulate is not None:
+            content[SIMULATE] = dict(self.simulate)
         content["steps"] = [step.to_dict() for step in self.steps]
         if self.inert:
             content["inert"] = [step.to_dict() for step in self.inert]
@@ -84,140 +87,11 @@ class Workflow:
         for question in self.questions:
             asked = question.to_dict()
             for step, parameter in question.targets:
+                if step == SIMULATE and step not in parts:
+                    content[SIMULATE] = {**content.get(SIMULATE, {}), parameter: asked}
+                    continue
                 parts[step]["params"] = {**parts[step]["params"], parameter: asked}
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def templates() -> dict[str, str]:
-    """Names and descriptions of the workflows that come with the package."""
-    found = {}
-    for file in sorted(files("cryowidgets.templates").iterdir(), key=lambda f: f.name):
-        if file.name.endswith(".json"):
-            found[file.name.removesuffix(".json")] = json.loads(file.read_text("utf-8"))["description"]
-    return found
-
-
-def read(name: str | Path) -> Workflow:
-    """The workflow of a template's name or of a file.
-
-    Raises
-    ------
-    WorkflowError
-        There is none, it is not a workflow document, or its steps do not fit: every fault is named.
-    """
-    file = files("cryowidgets.templates").joinpath(f"{name}.json")
-    path = Path(name)
-    if file.is_file():
-        text = file.read_text("utf-8")
-    elif path.is_file():
-        text = path.read_text("utf-8")
-    else:
-        known = ", ".join(templates())
-        raise WorkflowError(f"There is no template or file {str(name)!r}. Templates: {known}.")
-    try:
-        content = json.loads(text)
-        if content["version"] not in range(1, VERSION + 1):
-            raise WorkflowError(f"{name} has version {content['version']}; this program reads version {VERSION}.")
-        questions: dict[str, Question] = {}
-        steps = tuple(_part(StepSpec, step, questions) for step in content["steps"])
-        inert = tuple(_part(Inert, step, questions) for step in content.get("inert", ()))
-        workflow = Workflow(
-            content["name"],
-            content.get("description", ""),
-            steps,
-            inert,
-            tuple(questions.values()),
-            content.get("category", ""),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorkflowError(f"{name} is not a workflow document: {type(error).__name__}: {error}.") from None
-    faults = check(workflow.steps)
-    if faults:
-        raise WorkflowError(f"{name} cannot be used:\n" + "\n".join(f"- {fault}" for fault in faults))
-    return workflow
-
-
-def check(steps: Iterable[StepSpec]) -> list[str]:
-    """All that is wrong with some steps: names, protocols, parameters, links, kinds, cycles."""
-    steps = list(steps)
-    faults = []
-    gives = {}
-    known = {step.name: step for step in steps}
-    for step in steps:
-        if not step.name.isidentifier():
-            faults.append(f"step {step.name!r}: a name is made of letters, digits and _ and begins with a letter")
-        if list(s.name for s in steps).count(step.name) > 1 and known[step.name] is step:
-            faults.append(f"step {step.name!r} is there more than once")
-        try:
-            protocol = registry.get(step.protocol)
-            gives[step.name] = protocol.gives
-            protocol(**step.params)
-        except CryowidgetsError as error:
-            faults.append(f"step {step.name!r}: {error}")
-    for step in steps:
-        if step.name not in gives:
-            continue
-        wanted = registry.get(step.protocol).inputs()
-        for name in step.inputs:
-            if name not in wanted:
-                faults.append(f"step {step.name!r} has no input {name!r}; it has {', '.join(wanted) or 'none'}")
-        for name, kind in wanted.items():
-            source = step.inputs.get(name)
-            if source is None:
-                fitting = ", ".join(s for s, k in gives.items() if issubclass(k, kind) and s != step.name) or "none yet"
-                faults.append(
-                    f"step {step.name!r} lacks its input {name!r}, a {kind.__name__}; steps that fit: {fitting}"
-                )
-            elif source not in known:
-                faults.append(f"step {step.name!r} takes {name!r} from {source!r}, which is not a step")
-            elif source in gives and not issubclass(gives[source], kind):
-                faults.append(
-                    f"step {step.name!r} takes a {kind.__name__} as {name!r}, but {source!r} gives a "
-                    f"{gives[source].__name__}"
-                )
-    return faults + _cycles(known)
-
-
-def ordered(steps: Iterable[StepSpec]) -> list[StepSpec]:
-    """The same steps, each after those that it depends on, else in the given order; they have no cycles."""
-    rest = list(steps)
-    done: list[StepSpec] = []
-    while rest:
-        names = {step.name for step in done}
-        ready = [step for step in rest if {*step.inputs.values(), *step.after} <= names]
-        if not ready:
-            raise WorkflowError(f"Steps depend on each other in a circle: {', '.join(s.name for s in rest)}.")
-        done.append(ready[0])
-        rest.remove(ready[0])
-    return done
-
-
-def _cycles(known: Mapping[str, StepSpec]) -> list[str]:
-    faults = []
-    for start in known:
-        seen, front = set(), set(known[start].inputs.values())
-        while front:
-            seen |= front
-            front = {s for name in front if name in known for s in known[name].inputs.values()} - seen
-        if start in seen:
-            faults.append(f"step {start!r} depends on itself")
-    return faults
-
-
-def _part(kind: type, content: Mapping[str, Any], questions: dict[str, Question]) -> Any:
-    """A step of a document, and what it asks added to the questions of the others."""
-    params = {}
-    for name, value in content.get("params", {}).items():
-        if isinstance(value, Mapping) and "ask" in value:
-            question = Question.from_dict(value, (content["name"], name))
-            first = questions.get(question.id)
-            questions[question.id] = replace(first, targets=first.targets + question.targets) if first else question
-        else:
-            params[name] = value
-    content = {**content, "params": params}
-    if "after" in content:
-        content["after"] = tuple(content["after"])
-    return kind(**content)
 
 
 def _lean(content: dict[str, Any], always: tuple[str, ...]) -> dict[str, Any]:

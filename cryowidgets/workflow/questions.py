@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from traitlets import Bool, Float, Int
+
+from cryowidgets.protocols.base import Parameter
+
 TYPES = ("string", "boolean", "path", "integer", "decimal", "file", "folder")
+"""Of answers. A path, a file or a folder must exist; it may be empty where the default is."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +29,15 @@ class Question:
     default : str or None
         The answer where none is given; None where one must be given.
     type : str
-        One of `TYPES`. A path, a file or a folder must exist.
+        One of `TYPES`.
     targets : tuple of (step, parameter)
-        The parameters that the answer fills.
+        The parameters that the answer fills; the step `SIMULATE` is the simulated microscope.
     help : str
         A sentence below the field.
     unit : str
-        Unit of the number, of the parameter that it fills.
+        Unit of the number, that of the parameter which it fills.
+    choices : tuple of str
+        The only answers there are; empty where there are others.
     """
 
     id: str
@@ -38,6 +47,52 @@ class Question:
     targets: tuple[tuple[str, str], ...] = ()
     help: str = ""
     unit: str = ""
+    choices: tuple[str, ...] = ()
+
+    def refusal(self, text: str) -> str:
+        """Why a text is no answer, as a sentence; empty where it is one."""
+        if not text.strip() and self.type != "string":
+            if self.type in ("path", "file", "folder") and self.default == "":
+                return ""
+            return f"{self.label} is empty: write {self.wanted}."
+        if self.choices and text not in self.choices:
+            return f"{self.label} does not take {text!r}: write {self.wanted}."
+        try:
+            self.value(text)
+        except ValueError:
+            return f"{self.label} does not take {text!r}: write {self.wanted}."
+        there = _THERE.get(self.type)
+        if there and not _holds(there, text):
+            return f"{self.label} {text!r} does not exist: write {self.wanted} that does."
+        return ""
+
+    def value(self, text: str) -> Any:
+        """The answer as a value of the type; a path from the root.
+
+        Raises
+        ------
+        ValueError
+            It is none.
+        """
+        if self.type == "boolean":
+            return _BOOLEANS[text.strip().lower()] if text.strip().lower() in _BOOLEANS else _raise(text)
+        if self.type == "integer":
+            return int(text)
+        if self.type == "decimal":
+            number = float(text)
+            return number if math.isfinite(number) else _raise(text)
+        if self.type in _THERE and text.strip():
+            return os.path.abspath(os.path.expanduser(text.strip()))
+        return text
+
+    @property
+    def wanted(self) -> str:
+        """What an answer looks like, in words."""
+        if self.choices:
+            return "one of " + ", ".join(map(repr, self.choices))
+        words = {"boolean": "true or false", "integer": "a whole number", "decimal": "a number", "string": "a text"}
+        wanted = words.get(self.type) or f"the path of a {self.type}".replace("a path", "a file or folder")
+        return f"{wanted} in {self.unit}" if self.unit else wanted
 
     def to_dict(self) -> dict[str, Any]:
         """The question as it stands in place of a value; `from_dict` makes the same of it."""
@@ -47,20 +102,68 @@ class Question:
         for name in ("help", "unit"):
             if getattr(self, name):
                 content[name] = getattr(self, name)
+        if self.choices:
+            content["choices"] = list(self.choices)
         return content
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], target: tuple[str, str]) -> Question:
         """The question that stands in place of the value of a parameter."""
-        default = content.get("default")
-        if default is not None and not isinstance(default, str):
-            default = str(default).lower() if isinstance(default, bool) else f"{default}"
         return cls(
             content["ask"],
             content.get("label") or content["ask"],
-            default,
+            spelled(content.get("default")),
             content.get("type", "string"),
             (target,),
             content.get("help", ""),
             content.get("unit", ""),
+            tuple(content.get("choices", ())),
         )
+
+    def of(self, parameter: Parameter) -> Question:
+        """The same question with type, unit and choices of the parameter that it fills.
+
+        Of a text the document may say more than the parameter does: that it is the path of a file.
+        """
+        trait = parameter.trait
+        kind = trait.metadata.get("path", "string")
+        for type, name in ((Bool, "boolean"), (Int, "integer"), (Float, "decimal")):
+            kind = name if isinstance(trait, type) else kind
+        if kind not in TYPES or kind == "string" and self.type in _THERE:
+            kind = self.type if self.type in _THERE else "string"
+        return replace(
+            self,
+            type=kind,
+            help=self.help or parameter.help,
+            unit=parameter.unit,
+            choices=tuple(map(str, parameter.choices or ())),
+        )
+
+
+SIMULATE = "simulate"
+
+
+def spelled(value: Any) -> str | None:
+    """A value as one would type it as an answer."""
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_THERE: dict[str, Callable[[str], bool]] = {
+    "path": os.path.exists,
+    "file": os.path.isfile,
+    "folder": os.path.isdir,
+}
+
+
+def _holds(there: Callable[[str], bool], text: str) -> bool:
+    try:
+        return there(os.path.expanduser(text.strip()))
+    except (OSError, ValueError):  # too long a name, a NUL in it
+        return False
+
+
+def _raise(text: str) -> Any:
+    raise ValueError(text)

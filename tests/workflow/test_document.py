@@ -12,16 +12,6 @@ from cryowidgets.project import Project
 from cryowidgets.workflow import Inert, Question, StepSpec, Workflow
 
 
-def test_every_template_reads_and_comes_back_as_it_was_written(tmp_path):
-    assert "live" in workflow.templates()
-    for name, description in workflow.templates().items():
-        read = workflow.read(name)
-        assert read.description == description
-        file = tmp_path / f"{name}.json"
-        file.write_text(read.to_json())
-        assert workflow.read(file) == read
-
-
 def test_all_that_a_document_can_hold_comes_back_as_it_was_written(tmp_path):
     whole = Workflow(
         "w",
@@ -29,14 +19,15 @@ def test_all_that_a_document_can_hold_comes_back_as_it_was_written(tmp_path):
         (
             StepSpec("movies", "ImportMovies", {"cs": 1.4}, label="Movies", comment="as of EPU"),
             StepSpec("align", "AlignMovie", {}, {"movie": "movies"}, hold=True),
-            StepSpec("ctf", "EstimateCtf", {"box": 512}, {"micrograph": "align"}, after=("align", "movies")),
+            StepSpec("ctf", "EstimateCtf", {}, {"micrograph": "align"}, after=("align", "movies")),
         ),
         (Inert("gain", "scipion:XmippProtMovieGain", {"frameStep": 5}, {"movie": "movies"}, "Gain"),),
         (
             Question("volt", "Voltage", "300", "decimal", (("movies", "voltage"),), "of the gun", "kV"),
-            Question("box", "Box", None, "integer", (("align", "box"), ("gain", "box"))),
+            Question("box", "Box", None, "integer", (("ctf", "box"), ("gain", "box")), "side", "px"),
         ),
         "live",
+        {"movies": 3},
     )
     file = tmp_path / "w.json"
     file.write_text(whole.to_json())

@@ -1,0 +1,164 @@
+"""What is wrong with the steps of a workflow: all of it at once, and before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from cryowidgets.errors import CryowidgetsError, WorkflowError
+from cryowidgets.protocols import registry
+from cryowidgets.protocols.base import Protocol
+from cryowidgets.workflow.document import Inert, StepSpec
+
+LONGEST = 100
+"""Letters of a step's name, which is the name of a folder too."""
+
+
+def check(steps: Iterable[StepSpec], inert: Iterable[Inert] = ()) -> list[str]:
+    """All that is wrong with some steps: names, protocols, parameters, links, kinds, circles.
+
+    Parameters
+    ----------
+    steps : of StepSpec
+    inert : of Inert
+        Steps that are not run; nothing that runs may depend on them.
+
+    Returns
+    -------
+    list of str
+        A sentence for each fault, with the step and the link, parameter or protocol.
+    """
+    steps, inert = list(steps), list(inert)
+    protocols: dict[str, type[Protocol]] = {}
+    faults = _names([step.name for step in (*steps, *inert)])
+    for step in steps:
+        try:
+            protocols[step.name] = registry.get(step.protocol)
+        except CryowidgetsError as error:
+            faults.append(f"step {step.name!r}: {error}")
+            continue
+        faults += [f"step {step.name!r}: {fault}" for fault in protocols[step.name].faults(step.params).values()]
+    known = {part.name: part for part in (*inert, *steps)}
+    for step in steps:
+        if step.name in protocols:
+            faults += _links(step, known, protocols)
+        faults += _waits(step, known)
+    for part in inert:
+        faults += [
+            f"inert step {part.name!r} takes {name!r} from {source!r}, which is not a step{near(source, known)}"
+            for name, source in part.inputs.items()
+            if source not in known
+        ]
+    return faults + _circles(known)
+
+
+def ordered(steps: Iterable[StepSpec]) -> list[StepSpec]:
+    """The same steps, each after those that it depends on or waits for, else in the given order.
+
+    Raises
+    ------
+    WorkflowError
+        They depend on each other in a circle.
+    """
+    rest = list(steps)
+    done: list[StepSpec] = []
+    while rest:
+        names = {step.name for step in done}
+        ready = [step for step in rest if {*step.inputs.values(), *step.after} <= names]
+        if not ready:
+            raise WorkflowError(f"Steps depend on each other in a circle: {', '.join(s.name for s in rest)}.")
+        done.append(ready[0])
+        rest.remove(ready[0])
+    return done
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'align'?`` where something has nearly that name, else nothing."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    faults = []
+    for name, times in Counter(names).items():
+        if not name.isidentifier():
+            faults.append(f"step {name!r}: a name is made of letters, digits and _ and begins with a letter")
+        if len(name) > LONGEST:
+            faults.append(f"step {name[:20]!r}…: a name has at most {LONGEST} letters")
+        if times > 1:
+            faults.append(f"step {name!r} is there more than once")
+    return faults
+
+
+def _links(step: StepSpec, known: Mapping[str, StepSpec | Inert], protocols: Mapping[str, type[Protocol]]) -> list[str]:
+    wanted = protocols[step.name].inputs()
+    faults = [
+        f"step {step.name!r} has no input {name!r}; it has {', '.join(wanted) or 'none'}"
+        for name in step.inputs
+        if name not in wanted
+    ]
+    for name, kind in wanted.items():
+        source = step.inputs.get(name)
+        if source is None:
+            fitting = [s for s, p in protocols.items() if issubclass(p.gives, kind) and s != step.name]
+            faults.append(
+                f"step {step.name!r} lacks its input {name!r}, a {kind.__name__}; steps that fit: "
+                f"{', '.join(fitting) or 'none yet'}"
+            )
+        elif source not in known:
+            faults.append(
+                f"step {step.name!r} takes {name!r} from {source!r}, which is not a step{near(source, known)}"
+            )
+        elif isinstance(there := known[source], Inert):
+            faults.append(
+                f"step {step.name!r} takes {name!r} from {source!r}, which cannot be run here ({there.origin}): "
+                "link it to another step, or move it to the inert ones"
+            )
+        elif source in protocols and not issubclass(gives := protocols[source].gives, kind):
+            faults.append(
+                f"step {step.name!r} takes a {kind.__name__} as {name!r}, but {source!r} gives a {gives.__name__}"
+            )
+    return faults
+
+
+def _waits(step: StepSpec, known: Mapping[str, StepSpec | Inert]) -> list[str]:
+    faults = []
+    for name in step.after:
+        if name not in known:
+            faults.append(f"step {step.name!r} waits for {name!r}, which is not a step{near(name, known)}")
+        elif isinstance(known[name], Inert):
+            faults.append(f"step {step.name!r} waits for {name!r}, which cannot be run here and so never ends")
+    return faults
+
+
+def _circles(known: Mapping[str, StepSpec | Inert]) -> list[str]:
+    """One sentence for each circle of links and waits; no recursion, as a file may hold a chain of any length."""
+    sources = {
+        name: [s for s in (*part.inputs.values(), *getattr(part, "after", ())) if s in known]
+        for name, part in known.items()
+    }
+    faults = []
+    seen: set[str] = set()
+    for start in known:
+        path: list[str] = []
+        on_path: set[str] = set()
+        stack = [(start, False)]
+        while stack:
+            name, left = stack.pop()
+            if left:
+                path.pop()
+                on_path.discard(name)
+                continue
+            if name in on_path:
+                round = [*path[path.index(name) :], name]
+                faults.append(f"step {name!r} depends on itself: {' ← '.join(round)}")
+                continue
+            if name in seen:
+                continue
+            seen.add(name)
+            path.append(name)
+            on_path.add(name)
+            stack.append((name, True))
+            stack += [(source, False) for source in sources[name]]
+    return faults
