@@ -320,6 +320,10 @@ class Reader:
 
     # The whole --------------------------------------------------------------------------------------------------
 
+    def settings(self) -> dict[str, str]:
+        """What the project knows of itself: its name, the description of its workflow, and the like."""
+        return dict(self._query("SELECT key, value FROM project"))
+
     def session(self) -> Session:
         """Numbers for the head of a page; a handful of index look-ups, however large the project."""
         settings = dict(self._query("SELECT key, value FROM project"))
