@@ -192,7 +192,9 @@ def get(name: str | Path, places: Iterable[tuple[str, Path]] | None = None) -> T
         found = load(file)
     if found is None:
         names = dict.fromkeys(template.name for template in find(places))
-        raise WorkflowError(f"There is no template or file {text!r}{near(text, names)}. Templates: {', '.join(names)}.")
+        raise WorkflowError(
+            f"There is no template or file {text!r}{near(text, names) or '.'} Templates: {', '.join(names)}."
+        )
     if found.fault:
         raise WorkflowError(found.fault)
     return found
