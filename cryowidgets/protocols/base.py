@@ -9,14 +9,16 @@ gate   any map or join                         ``process`` returns `Reject("why"
 fold   ``takes = Many(Particles, every=5000)`` ``process(self, items, last, out)``: the new items and the last result
 =====  ======================================  ==============================================================
 
-A protocol mentions no stream, step, thread, database, widget or run folder.
+A protocol mentions no stream, step, thread, database, widget or run folder. One that passes on whatever it is given
+takes and gives `Item`: then its kinds are those of the step that it is linked to. More ways to take items, for maps and
+gates alike, are `Either`, `Without` and `Recent`; how many of those that wait may begin, `opens` and `full` say.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -29,10 +31,40 @@ from cryowidgets.model import Item
 
 @dataclass(frozen=True)
 class Many:
-    """Input of a fold: hand over new items whenever `every` have come together, the rest when the stream closes."""
+    """Input of a fold: hand over new items whenever `every` have come together, the rest when the stream closes.
+
+    `every` is a number, or the name of the parameter that holds it.
+    """
 
     kind: type[Item]
-    every: int = 1
+    every: int | str = 1
+
+
+@dataclass(frozen=True)
+class Either:
+    """Input of a map: items of one step and of another, one after the other; of one exposure, that of the first."""
+
+    kind: type[Item]
+
+
+@dataclass(frozen=True)
+class Without:
+    """Input of a map: items of one step of whose exposure another has given nothing by the time that it ends."""
+
+    kind: type[Item]
+
+
+@dataclass(frozen=True)
+class Recent:
+    """Input of a map: ``process(self, micrograph, recent, out)`` sees each item among the newest of its kind.
+
+    `recent` are up to `count` items of the same step, the last of which is the item itself, in the order in which they
+    were made. Where so few are older, it is filled up to `least` with those that follow.
+    """
+
+    kind: type[Item]
+    count: int
+    least: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +101,7 @@ class Parameter:
 class Protocol(HasTraits):
     """Base of all protocols; see the module's text for what a subclass writes."""
 
-    takes: ClassVar[type[Item] | Mapping[str, type[Item]] | Many | None] = None
+    takes: ClassVar[type[Item] | Mapping[str, type[Item]] | Many | Either | Without | Recent | None] = None
     gives: ClassVar[type[Item]]
     resources: ClassVar[Mapping[str, float]] = {}
     """What one task occupies, in the words of the executor, for instance ``{"GPU": 1}``."""
@@ -120,6 +152,26 @@ class Protocol(HasTraits):
     def process(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no process()")
 
+    def opens(self, passed: int, waiting: Sequence[int], last: bool, seconds: float) -> int:
+        """How many of the items that wait for this step may begin now, in their order; by default all of them.
+
+        Parameters
+        ----------
+        passed : int
+            Size of all that have begun: their number, or that of the particles in them.
+        waiting : sequence of int
+            Size of each that waits.
+        last : bool
+            Whether no more will come.
+        seconds : float
+            Since the first item came.
+        """
+        return len(waiting)
+
+    def full(self, passed: int) -> bool:
+        """Whether nothing more may ever begin, so that what comes after this step need not wait for it."""
+        return False
+
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
         """The parameters in the order of the class body, those of base classes first."""
@@ -157,11 +209,24 @@ class Protocol(HasTraits):
         """Name and kind of each input: that of `takes` for a join, else the kind in lower case."""
         if cls.takes is None:
             return {}
-        if isinstance(cls.takes, Many):
+        if isinstance(cls.takes, Many | Recent):
             return {cls.takes.kind.word(): cls.takes.kind}
+        if isinstance(cls.takes, Either | Without):
+            return {"first": cls.takes.kind, "second": cls.takes.kind}
         if isinstance(cls.takes, Mapping):
             return dict(cls.takes)
         return {cls.takes.word(): cls.takes}
+
+    @classmethod
+    def kinds(cls, sources: Mapping[str, type[Item]]) -> tuple[dict[str, type[Item]], type[Item]]:
+        """Kinds of the inputs and of the results, where those that the inputs are linked to are given."""
+        inputs = {name: sources.get(name, kind) if kind is Item else kind for name, kind in cls.inputs().items()}
+        return inputs, next(iter(inputs.values()), Item) if cls.gives is Item else cls.gives
+
+    @classmethod
+    def waits(cls) -> bool:
+        """Whether it has a say in when items begin."""
+        return cls.opens is not Protocol.opens
 
     @classmethod
     def is_fold(cls) -> bool:

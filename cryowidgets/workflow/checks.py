@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from cryowidgets.errors import CryowidgetsError, WorkflowError
+from cryowidgets.model import Item
 from cryowidgets.protocols import registry
-from cryowidgets.protocols.base import Protocol
+from cryowidgets.protocols.base import Either, Protocol
 from cryowidgets.workflow.document import Inert, StepSpec
 
 LONGEST = 100
@@ -40,9 +41,10 @@ def check(steps: Iterable[StepSpec], inert: Iterable[Inert] = ()) -> list[str]:
             continue
         faults += [f"step {step.name!r}: {fault}" for fault in protocols[step.name].faults(step.params).values()]
     known = {part.name: part for part in (*inert, *steps)}
+    gives = _kinds(steps, protocols)
     for step in steps:
         if step.name in protocols:
-            faults += _links(step, known, protocols)
+            faults += _links(step, known, protocols, gives)
         faults += _waits(step, known)
     for part in inert:
         faults += [
@@ -91,7 +93,26 @@ def _names(names: Sequence[str]) -> list[str]:
     return faults
 
 
-def _links(step: StepSpec, known: Mapping[str, StepSpec | Inert], protocols: Mapping[str, type[Protocol]]) -> list[str]:
+def _kinds(steps: Sequence[StepSpec], protocols: Mapping[str, type[Protocol]]) -> dict[str, type[Item]]:
+    """What each step gives; one that passes on what it is given, what the step before it gives."""
+    gives = {step.name: protocols[step.name].gives for step in steps if step.name in protocols}
+    for _ in steps:
+        open_ = [step for step in steps if gives.get(step.name) is Item]
+        for step in open_:
+            _, gives[step.name] = protocols[step.name].kinds(
+                {name: gives.get(source, Item) for name, source in step.inputs.items()}
+            )
+        if not open_:
+            break
+    return gives
+
+
+def _links(
+    step: StepSpec,
+    known: Mapping[str, StepSpec | Inert],
+    protocols: Mapping[str, type[Protocol]],
+    kinds: Mapping[str, type[Item]],
+) -> list[str]:
     wanted = protocols[step.name].inputs()
     faults = [
         f"step {step.name!r} has no input {name!r}; it has {', '.join(wanted) or 'none'}"
@@ -101,9 +122,9 @@ def _links(step: StepSpec, known: Mapping[str, StepSpec | Inert], protocols: Map
     for name, kind in wanted.items():
         source = step.inputs.get(name)
         if source is None:
-            fitting = [s for s, p in protocols.items() if issubclass(p.gives, kind) and s != step.name]
+            fitting = [s for s, gives in kinds.items() if issubclass(gives, kind) and s != step.name]
             faults.append(
-                f"step {step.name!r} lacks its input {name!r}, a {kind.__name__}; steps that fit: "
+                f"step {step.name!r} lacks its input {name!r}, {_a(kind)}; steps that fit: "
                 f"{', '.join(fitting) or 'none yet'}"
             )
         elif source not in known:
@@ -115,11 +136,20 @@ def _links(step: StepSpec, known: Mapping[str, StepSpec | Inert], protocols: Map
                 f"step {step.name!r} takes {name!r} from {source!r}, which cannot be run here ({there.origin}): "
                 "link it to another step, or move it to the inert ones"
             )
-        elif source in protocols and not issubclass(gives := protocols[source].gives, kind):
+        elif source in kinds and not issubclass(gives := kinds[source], kind):
             faults.append(
                 f"step {step.name!r} takes a {kind.__name__} as {name!r}, but {source!r} gives a {gives.__name__}"
             )
+    both = [kinds[source] for source in step.inputs.values() if source in kinds]
+    if isinstance(protocols[step.name].takes, Either) and len(set(both)) > 1:
+        faults.append(
+            f"step {step.name!r} joins items of one kind, but is given a {' and a '.join(k.__name__ for k in both)}"
+        )
     return faults
+
+
+def _a(kind: type[Item]) -> str:
+    return "an item of any kind" if kind is Item else f"a {kind.__name__}"
 
 
 def _waits(step: StepSpec, known: Mapping[str, StepSpec | Inert]) -> list[str]:
