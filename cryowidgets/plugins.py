@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module, invalidate_caches
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points, version
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import PluginError
@@ -122,9 +122,9 @@ def rivalry(plugin: Plugin) -> str:
     )
 
 
-def template_folders() -> tuple[list[tuple[Plugin, Traversable]], list[str]]:
+def template_folders() -> tuple[list[tuple[Plugin, Path]], list[str]]:
     """Folders with templates that plug-ins bring, and a sentence for each that cannot be read."""
-    folders: list[tuple[Plugin, Traversable]] = []
+    folders: list[tuple[Plugin, Path]] = []
     faults = []
     for plugin in found(TEMPLATES):
         try:
@@ -134,8 +134,8 @@ def template_folders() -> tuple[list[tuple[Plugin, Traversable]], list[str]]:
     return folders, faults
 
 
-def folder(plugin: Plugin) -> Traversable:
-    """The folder of templates that a line names.
+def folder(plugin: Plugin) -> Path:
+    """The folder of templates that a line names, that of a package.
 
     Raises
     ------
@@ -143,12 +143,23 @@ def folder(plugin: Plugin) -> Traversable:
         There is no such package, or it cannot be imported.
     """
     try:
-        there = files(plugin.point.value)
-        if not there.is_dir():
-            raise NotADirectoryError(f"{plugin.point.value} is no package with files")
+        places = [Path(place) for place in getattr(import_module(plugin.point.value), "__path__", ())]
     except Exception as error:
         raise PluginError(f"{_capital(plugin)} cannot be used: {explain(error, plugin)}") from error
-    return there
+    except SystemExit as error:
+        raise PluginError(f"{_capital(plugin)} cannot be used: it ends the program when it is imported.") from error
+    for place in places:
+        if place.is_dir():
+            return place
+    said = f"{plugin.point.value!r} is a module and no folder. Name a package that holds the files."
+    raise PluginError(f"{_capital(plugin)} cannot be used: {said}")
+
+
+def forget() -> None:
+    """Look anew: something was installed while this process runs."""
+    invalidate_caches()
+    found.cache_clear()
+    installed.cache_clear()
 
 
 def explain(error: Exception, plugin: Plugin) -> str:

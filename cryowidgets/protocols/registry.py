@@ -96,7 +96,7 @@ def software(name: str) -> str:
 def fault(found: Any) -> str:
     """Why something is no protocol that steps can be made of; empty where it is one."""
     if not (isinstance(found, type) and issubclass(found, Protocol)):
-        what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        what = f"the class {found.__name__}" if isinstance(found, type) else f"an object of type {type(found).__name__}"
         return f"its line names {what}, which is not derived from cryowidgets.Protocol."
     gives = getattr(found, "gives", None)
     if not _is_kind(gives):

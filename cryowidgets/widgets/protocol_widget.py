@@ -54,7 +54,13 @@ class StepParameters(W.VBox):
 
     def __init__(self, folder: Any, name: str, protocol: str, values: Mapping[str, Any]) -> None:
         self._folder, self._name = folder, name
-        made, self._stored = _restored(registry.get(protocol), values)
+        self.form: ParameterForm | None = None
+        """None where the protocol cannot be used: then the sentence that says why stands in its place."""
+        try:
+            made, self._stored = _restored(registry.get(protocol), values)
+        except CryowidgetsError as error:
+            super().__init__([W.HTML(_unusable(error, values))])
+            return
         self.form = ParameterForm(made)
         self._new = W.Button(description="For new movies only", button_style="primary")
         tooltip = "Also what was done before, and all that came of it"
@@ -73,6 +79,8 @@ class StepParameters(W.VBox):
         return {k: v for k, v in self.form.protocol.values().items() if v != self._stored[k]}
 
     def refresh(self, reader: Reader) -> None:
+        if self.form is None:
+            return
         made, stored = _restored(type(self.form.protocol), reader.steps()[self._name].params)
         if stored != self._stored:
             entered = self.changes()
@@ -103,6 +111,12 @@ class StepParameters(W.VBox):
         put(self._said, "<span class='cw-soft'>sent to the engine</span>")
         for button in (self._new, self._redo):
             button.disabled = True
+
+
+def _unusable(error: CryowidgetsError, values: Mapping[str, Any]) -> str:
+    recorded = ", ".join(f"{k} = {v!r}" for k, v in values.items())
+    said = f"<p class='cw-failed'>{texts.safe(error)}</p>"
+    return said + (f"<p class='cw-soft'>recorded: {texts.safe(recorded)}</p>" if recorded else "")
 
 
 def _restored(protocol: type[Protocol], values: Mapping[str, Any]) -> tuple[Protocol, dict[str, Any]]:

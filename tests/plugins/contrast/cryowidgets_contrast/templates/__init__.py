@@ -1,0 +1,1 @@
+"""Workflows that come with this plug-in."""
