@@ -179,10 +179,14 @@ class Spectra:
         scale = 1 / max(float((mean * self.count).sum() / max(self.count.sum(), 1)), 1e-30)
         self.power = np.maximum(mean * scale, 1e-9)
         self.fading, self.fading2 = fading, np.square(fading)
-        self.faded = [x * self.averages.spread(a * scale**0.5) for x, a in zip(transforms, fading, strict=True)]
+        faded = (self.averages.spread(a * scale**0.5) for a in fading)
         if xp is np:
-            self._stack = np.stack(self.faded)
+            self._stack = np.empty((self.n, *transforms[0].shape), np.complex64)
+            for x, factor, out in zip(transforms, faded, self._stack, strict=True):
+                np.multiply(x, factor, out=out)
             self.faded = list(self._stack)
+        else:
+            self.faded = [x * factor for x, factor in zip(transforms, faded, strict=True)]
         k = band.radius / pixel_size
         self.high_pass = 1 - np.exp(-np.square(k * HIGH_PASS))
 

@@ -26,11 +26,18 @@ def rfft2(image: Any) -> Any:
     return xp.fft.rfftn(image, axes=(-2, -1))
 
 
-def irfft2(half: Any, shape: tuple[int, int]) -> Any:
-    """Images (…, y, x) of the given shape (y, x) from half planes; the inverse of `rfft2`."""
+def irfft2(half: Any, shape: tuple[int, int], overwrite: bool = False) -> Any:
+    """Images (…, y, x) of the given shape (y, x) from half planes; the inverse of `rfft2`.
+
+    Where `half` may be overwritten, on the host it is, which spares a copy of it.
+    """
     xp = namespace(half)
     if xp is np:
-        return scipy.fft.irfft2(half, s=shape, workers=threads())
+        if half.shape[-2] != shape[0]:
+            return scipy.fft.irfft2(half, s=shape, workers=threads())
+        # one axis after the other takes two thirds of the time of both at once
+        half = scipy.fft.ifft(half, axis=-2, overwrite_x=overwrite, workers=threads())
+        return scipy.fft.irfft(half, shape[1], axis=-1, workers=threads())
     return xp.fft.irfftn(half, s=shape, axes=(-2, -1))
 
 

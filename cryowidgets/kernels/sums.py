@@ -111,7 +111,8 @@ def add_up(
     even = odd = None
     if halves:
         half = finish.transform(adder.sums[weights.shape[1] - 1, ...])
-        even, odd = finish.image(half), finish.image(plain - half)
+        rest = plain - half
+        even, odd = finish.image(half), finish.image(rest)
     image = finish.image(plain)
     del plain
     return Sums(image, None if weighted is None else finish.image(weighted), even, odd)
@@ -199,7 +200,8 @@ class _Finish:
         return self._gather(fourier.crop(fourier.rfft2(image), self._shape, self._small), None, None)[0]
 
     def image(self, half: Any) -> Any:
-        return fourier.irfft2(half, self._small)
+        """Of a transform, which is used up."""
+        return fourier.irfft2(half, self._small, overwrite=True)
 
     def _gather(self, half: Any, curve: np.ndarray | None, total: Any) -> tuple[Any, Any]:
         """Free a transform of the response, and add what of it goes into the weighted sum to `total`."""
