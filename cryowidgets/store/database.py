@@ -26,6 +26,13 @@ class Step:
     reason: str
     params: dict[str, Any]
     inputs: dict[str, str]
+    fold: bool = False
+    fresh_from: int = 1
+    label: str = ""
+    comment: str = ""
+    after: tuple[str, ...] = ()
+    hold: bool = False
+    halted: str = ""
 
 
 def read_steps(db: sqlite3.Connection) -> dict[str, Step]:
@@ -33,11 +40,39 @@ def read_steps(db: sqlite3.Connection) -> dict[str, Step]:
     links: dict[int, dict[str, str]] = {}
     for step, input, source in db.execute("SELECT l.step, l.input, s.name FROM link l JOIN step s ON s.id = l.source"):
         links.setdefault(step, {})[input] = source
+    there = {row[1] for row in db.execute("PRAGMA table_info(step)")}
+    later = ", ".join(f's."{name}"' if name in there else default for name, default in _LATER.items())
     found = db.execute(
-        "SELECT s.id, s.name, s.protocol, s.gives, s.version, s.valid_from, s.state, s.reason, p.json FROM step s "
-        "JOIN params p ON p.step = s.id AND p.version = s.version ORDER BY s.id"
+        "SELECT s.id, s.name, s.protocol, s.gives, s.version, s.valid_from, s.state, s.reason, p.json, "
+        f"{later} FROM step s JOIN params p ON p.step = s.id AND p.version = s.version ORDER BY s.id"
     )
-    return {row[1]: Step(*row[:-1], json.loads(row[-1]), links.get(row[0], {})) for row in found}  # type: ignore[call-arg]
+    steps = {}
+    for *row, params, fold, fresh_from, label, comment, after, hold, halted in found:
+        steps[row[1]] = Step(
+            *row,
+            params=json.loads(params),
+            inputs=links.get(row[0], {}),
+            fold=bool(fold),
+            fresh_from=fresh_from,
+            label=label,
+            comment=comment,
+            after=tuple(json.loads(after)),
+            hold=bool(hold),
+            halted=halted,
+        )
+    return steps
+
+
+_LATER = {
+    "fold": "0",
+    "fresh_from": "1",
+    "label": "''",
+    "comment": "''",
+    "after": "'[]'",
+    "hold": "0",
+    "halted": "''",
+}
+"""Columns that a ledger of an earlier version lacks as long as only readers have opened it, and what they hold."""
 
 
 def is_network_disk(folder: Path) -> bool:

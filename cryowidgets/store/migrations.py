@@ -105,6 +105,10 @@ def sign(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
+_CONTENTS = {"made": "INSERT INTO made SELECT step, version, count(*) FROM task WHERE state = 'done' GROUP BY 1, 2"}
+"""What a new table holds of that which was there before it."""
+
+
 def _missing(db: sqlite3.Connection) -> list[tuple[str, str]]:
     """What a ledger lacks: each in words, empty for what nobody sees, and the statement that adds it."""
     found: list[tuple[str, str]] = []
@@ -117,6 +121,7 @@ def _missing(db: sqlite3.Connection) -> list[tuple[str, str]]:
                 continue
             if ("table", name) not in there:
                 found.append((name, sql))
+                found += [("", _CONTENTS[name])] if name in _CONTENTS else []
                 continue
             present = columns(db, name)
             for _, column, type, needed, default, _ in model.execute(f'PRAGMA table_info("{name}")'):

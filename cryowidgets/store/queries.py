@@ -17,8 +17,10 @@ import numpy as np
 from cryowidgets.errors import ProjectError
 from cryowidgets.model import NAN, Gain, Item, Optics
 from cryowidgets.store import migrations, rows
+from cryowidgets.store import nodes as graph
 from cryowidgets.store.database import NAME, Step, read_steps
 from cryowidgets.store.lock import Holder, holder
+from cryowidgets.store.nodes import Cost, Node
 from cryowidgets.store.provenance import Origin, trace
 
 _TYPES = {"INTEGER": int, "REAL": float, "TEXT": str}
@@ -175,6 +177,14 @@ class Reader:
     def steps(self) -> dict[str, Step]:
         """All steps by name, in the order of the workflow."""
         return read_steps(self._db)
+
+    def nodes(self) -> list[Node]:
+        """The workflow as a page draws it: each step with state, reason and counts; then what cannot be run here."""
+        return graph.nodes(self._query, self.steps())
+
+    def cost(self, step: str, scope: str) -> Cost:
+        """What a change of a step would have done again, and for how long: scope `new`, `branch` or `all`."""
+        return graph.cost(self._query, self.steps(), step, scope)
 
     def tally(self) -> dict[str, dict[str, int]]:
         """Number of tasks of each step in each state: running, done, rejected, failed, retry, lost, superseded."""

@@ -37,7 +37,13 @@ CREATE TABLE step (
     valid_from INTEGER NOT NULL DEFAULT 1,  -- results of an older version are to be made again
     state TEXT NOT NULL DEFAULT 'saved',    -- saved scheduled running finished failed stopped
     reason TEXT NOT NULL DEFAULT '',        -- in words, why it waits or failed
-    fold INTEGER NOT NULL DEFAULT 0         -- 1 where it takes many items and its results belong to no exposure
+    fold INTEGER NOT NULL DEFAULT 0,        -- 1 where it takes many items and its results belong to no exposure
+    fresh_from INTEGER NOT NULL DEFAULT 1,  -- results of an older version are outdated, though they may be valid still
+    label TEXT NOT NULL DEFAULT '',         -- for people
+    comment TEXT NOT NULL DEFAULT '',       -- for people
+    "after" TEXT NOT NULL DEFAULT '[]',     -- names of steps that must have ended before it begins, JSON
+    hold INTEGER NOT NULL DEFAULT 0,        -- 1: nothing is begun at it until a person releases it
+    halted TEXT NOT NULL DEFAULT ''         -- stopped or saved: a person has stopped or reset it; empty while it goes
 );
 CREATE TABLE link (
     step INTEGER NOT NULL REFERENCES step,
@@ -105,6 +111,23 @@ CREATE TABLE system (
     workers INTEGER, running INTEGER, queue INTEGER,
     gpu REAL, gpu_memory REAL               -- %, NULL without a GPU
 );
+
+-- How many results there are that each version of a step's parameters made: what the tasks in state done say.
+CREATE TABLE made (
+    step INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (step, version)
+) WITHOUT ROWID;
+CREATE TRIGGER made_added AFTER INSERT ON task WHEN new.state = 'done' BEGIN
+    INSERT INTO made VALUES (new.step, new.version, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER made_more AFTER UPDATE OF state ON task WHEN new.state = 'done' AND old.state <> 'done' BEGIN
+    INSERT INTO made VALUES (new.step, new.version, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER made_less AFTER UPDATE OF state ON task WHEN old.state = 'done' AND new.state <> 'done' BEGIN
+    UPDATE made SET n = n - 1 WHERE step = old.step AND version = old.version;
+END;
 
 -- How many tasks are in which state, so that no page ever counts 150,000 rows.
 CREATE TABLE tally (

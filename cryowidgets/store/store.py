@@ -19,6 +19,7 @@ from cryowidgets.errors import ProjectError, WorkflowError
 from cryowidgets.model import Item, Reason
 from cryowidgets.store import migrations, rows
 from cryowidgets.store.database import NAME, Step, connect_for_writing, read_steps
+from cryowidgets.store.reach import downstream, reached
 
 
 @dataclass(frozen=True)
@@ -170,13 +171,21 @@ class Store:
         params: dict[str, Any],
         inputs: dict[str, str],
         fold: bool = False,
+        label: str = "",
+        comment: str = "",
+        after: Sequence[str] = (),
+        hold: bool = False,
     ) -> Step:
         with self.transaction() as db:
             if name in self.steps():
                 raise WorkflowError(f"There is a step {name!r} already. Give this one another name.")
+            if gives is Item:  # it passes on what it is given
+                source = inputs.get("first") or next(iter(inputs.values()))
+                gives = Item.kinds[self.steps()[source].gives]
             id = self.insert(
-                "INSERT INTO step (name, protocol, gives, fold) VALUES (?, ?, ?, ?)",
-                (name, protocol, gives.__name__, fold),
+                'INSERT INTO step (name, protocol, gives, fold, label, comment, "after", hold) '
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, protocol, gives.__name__, fold, label, comment, json.dumps(list(after)), hold),
             )
             self.ensure_table(gives)
             db.execute("INSERT INTO params VALUES (?, 1, ?, ?)", (id, json.dumps(params), time.time()))
@@ -187,39 +196,69 @@ class Store:
             self._steps = None
         return self.steps()[name]
 
-    def set_params(self, name: str, params: dict[str, Any], redo: bool) -> None:
+    def set_params(
+        self, name: str, params: dict[str, Any], redo: bool = False, scope: str = "", outdates: bool = True
+    ) -> None:
         """Give a step new parameters, as a new version.
 
-        With `redo`, what older versions made is to be made again, and all that came of it. Without, it stays valid
-        and only new items see the new values.
+        Parameters
+        ----------
+        name : str
+        params : dict
+            All of them.
+        redo : bool
+            The same as scope `branch`.
+        scope : str, optional
+            ``new``: only new items see the new values; what is there stays valid and counts as outdated. ``branch``:
+            what the step made is to be made again, and all that came of it. ``all``: so is all that came of the
+            movies. An import keeps its movies whatever the scope.
+        outdates : bool
+            Whether older results count as outdated where they stay.
         """
         step = self.steps()[name]
-        with self.transaction() as db:
-            version = step.version + 1
-            db.execute("INSERT INTO params VALUES (?, ?, ?, ?)", (step.id, version, json.dumps(params), time.time()))
-            db.execute(
-                "UPDATE step SET version = ?, valid_from = ? WHERE id = ?",
-                (version, version if redo else step.valid_from, step.id),
-            )
-            if redo:
-                for child in self.downstream(name):
-                    self.begin_again(child)
+        scope = scope or ("branch" if redo else "new")
+        with self.transaction():
+            self._next_version(step, params)
             changed = {k: v for k, v in params.items() if step.params.get(k) != v}
+            if scope != "new":
+                for child in reached(self.steps(), name, scope):
+                    self.begin_again(child, bump=child.name != name)
+            elif changed and outdates:
+                for child in [step, *self.downstream(name)] if step.inputs else self.downstream(name):
+                    self.outdate(child, bump=child.name != name)
             what = ", ".join(f"{k} = {v!r}" for k, v in changed.items()) or "no value changed"
-            scope = "everything is done again" if redo else "from the next item on"
-            self.event("params", f"{name}: {what} ({scope})", name)
+            self.event("params", f"{name}: {what} ({_SAID[scope]})", name)
+
+    def begin_again(self, step: Step, bump: bool = True) -> None:
+        """Have what a step made, or failed to, made again; by a new version with the same values, or the present."""
+        with self.transaction() as db:
+            new = self._next_version(step) if bump else self.steps()[step.name].version
+            db.execute("UPDATE step SET valid_from = ?, fresh_from = ? WHERE id = ?", (new, new, step.id))
+            # Said twice: SQLite then knows that the index of troubles has all of them.
+            db.execute(
+                "UPDATE task SET state = 'superseded' WHERE step = ? AND state IN ('failed', 'rejected') "
+                "AND state IN ('running', 'failed', 'rejected')",
+                (step.id,),
+            )
             self._steps = None
 
-    def begin_again(self, step: Step) -> None:
-        """Give a step a new version with the same values: what it made is to be made again."""
+    def outdate(self, step: Step, bump: bool = True) -> None:
+        """Have what a step made so far count as outdated, though it stays valid."""
         with self.transaction() as db:
-            new = step.version + 1
-            db.execute(
-                "INSERT INTO params SELECT step, ?, json, ? FROM params WHERE step = ? AND version = ?",
-                (new, time.time(), step.id, step.version),
-            )
-            db.execute("UPDATE step SET version = ?, valid_from = ? WHERE id = ?", (new, new, step.id))
+            new = self._next_version(step) if bump else self.steps()[step.name].version
+            db.execute("UPDATE step SET fresh_from = ? WHERE id = ?", (new, step.id))
             self._steps = None
+
+    def _next_version(self, step: Step, params: dict[str, Any] | None = None) -> int:
+        """Give a step new parameters, or the same again, under the next number."""
+        present = self.steps()[step.name]
+        values = present.params if params is None else params
+        new = present.version + 1
+        with self.transaction() as db:
+            db.execute("INSERT INTO params VALUES (?, ?, ?, ?)", (step.id, new, json.dumps(values), time.time()))
+            db.execute("UPDATE step SET version = ? WHERE id = ?", (new, step.id))
+            self._steps = None
+        return new
 
     def set_fold(self, name: str, fold: bool) -> None:
         """Say whether a step takes many items, so that its results belong to no exposure."""
@@ -228,13 +267,7 @@ class Store:
 
     def downstream(self, name: str) -> list[Step]:
         """All steps that depend on a step, directly or not, in the order of the workflow."""
-        reached = {name}
-        found = []
-        for step in self.steps().values():
-            if reached & set(step.inputs.values()):
-                reached.add(step.name)
-                found.append(step)
-        return found
+        return [self.steps()[below] for below in downstream(self.steps(), [name])]
 
     def set_state(self, name: str, state: str, reason: str = "") -> None:
         step = self.steps()[name]
@@ -389,4 +422,9 @@ class Store:
             db.execute(f"INSERT INTO system ({names}) VALUES ({', '.join('?' * len(sample))})", list(sample.values()))
 
 
+_SAID = {
+    "new": "from the next item on",
+    "branch": "everything is done again",
+    "all": "everything is done again, from the import on",
+}
 _EVENT = "INSERT INTO event (time, kind, step, exposure, text, ref) VALUES (?, ?, ?, ?, ?, ?)"

@@ -6,13 +6,13 @@ what is new. With cursors at zero the same question gives all that is open: that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cryowidgets.model import Item
 from cryowidgets.store.database import Step
 from cryowidgets.store.store import Store, Todo
 
-_SETTLED = "('running', 'done', 'failed', 'rejected')"
+SETTLED = "('running', 'done', 'failed', 'rejected')"
 
 
 def todo(
@@ -69,7 +69,7 @@ def _question(store: Store, step: Step, inputs: Mapping[str, type[Item]], driver
         f"{' '.join(joins)} LEFT JOIN exposure e ON e.id = {d}.exposure "
         f"WHERE {d}.step = ? AND {d}.id > ? AND {' AND '.join(where)} AND e.rejected IS NULL "
         f"AND NOT EXISTS (SELECT 1 FROM task t WHERE t.step = ? AND t.inputs = CAST({key} AS TEXT) "
-        f"AND t.version >= ? AND t.state IN {_SETTLED})"
+        f"AND t.version >= ? AND t.state IN {SETTLED})"
     )
     values = [store.steps()[step.inputs[driver]].id, since, step.id, step.valid_from]
     return sql, values
@@ -82,17 +82,12 @@ def todo_fold(store: Store, step: str, kind: type[Item], every: int, flush: bool
     """
     s = store.steps()[step]
     source = store.steps()[next(iter(s.inputs.values()))]
-    last = store.query(
-        f"SELECT inputs, state FROM task WHERE step = ? AND version >= ? AND state IN {_SETTLED} "
-        "ORDER BY id DESC LIMIT 1",
-        (s.id, s.valid_from),
-    )
+    last = last_batch(store.query, s)
     done = 0
     if last:
-        inputs, state = last[0]
+        state, done = last
         if state in ("running", "failed"):
             return None
-        done = int(inputs.split(",")[1])
     batch = store.query(
         f"SELECT min(id), max(id), count(*) FROM (SELECT r.id FROM {kind.table()} r "
         "LEFT JOIN exposure e ON e.id = r.exposure WHERE r.step = ? AND r.id > ? AND r.version >= ? "
@@ -103,3 +98,27 @@ def todo_fold(store: Store, step: str, kind: type[Item], every: int, flush: bool
     if not count or (count < every and not flush):
         return None
     return Todo(None, (first, newest))
+
+
+def last_batch(query: Callable[..., list[tuple]], step: Step) -> tuple[str, int] | None:
+    """State of a fold's newest batch and the last row in it; None where it has had none.
+
+    Of the done ones the result is asked, of the others the index of troubles: else each task would be looked at.
+    """
+    table = step.gives.lower()
+    found: list[tuple] = []
+    if query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)):
+        newest = f'SELECT task FROM "{table}" WHERE step = ? ORDER BY id DESC LIMIT 1'
+        found += query(
+            f"SELECT id, state, inputs FROM task WHERE id = ({newest}) AND version >= ?", (step.id, step.valid_from)
+        )
+    for state in ("running", "failed", "rejected"):
+        found += query(
+            "SELECT id, state, inputs FROM task WHERE step = ? AND state = ? AND version >= ? "
+            "AND state IN ('running', 'failed', 'rejected') ORDER BY id DESC LIMIT 1",
+            (step.id, state, step.valid_from),
+        )
+    if not found:
+        return None
+    _, state, inputs = max(found)
+    return state, int(inputs.split(",")[1])
