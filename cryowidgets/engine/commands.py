@@ -86,14 +86,14 @@ def _readmit(engine: Engine, exposure: int) -> str:
     name = _exposure(engine, exposure)
     engine.store.reject(exposure, None)
     for _, task in engine.store.rejected_tasks(exposure):
-        protocol = registry.get(engine.store.steps()[task.step].protocol)
-        kinds = list(protocol.inputs().values())
-        if kinds != [protocol.gives]:
+        inputs, gives = engine.desk.kinds(task.step)
+        kind = next(iter(inputs.values()))
+        if kind is not gives:
             raise CommandError(
-                f"{name} was rejected by {task.step}, which makes a {protocol.gives.__name__} of its own and so "
+                f"{name} was rejected by {task.step}, which makes a {gives.__name__} of its own and so "
                 f"cannot just let it pass. Change the parameters of {task.step} instead."
             )
-        item = engine.store.item(kinds[0], task.inputs[0]).filed(engine.store.folder)
+        item = engine.store.item(kind, task.inputs[0]).filed(engine.store.folder)
         engine.store.finish(task, "done", item, error="readmitted by hand")
     engine.desk.reset()
     return f"{name} is readmitted"

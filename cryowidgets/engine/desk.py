@@ -11,13 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryowidgets.engine.valve import Valve
 from cryowidgets.engine.workshop import Job, Outcome
-from cryowidgets.errors import CryowidgetsError
+from cryowidgets.errors import CryowidgetsError, WorkflowError
+from cryowidgets.model import Item
 from cryowidgets.protocols import registry
-from cryowidgets.protocols.base import Many, Protocol
+from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
 from cryowidgets.store.database import Step
 from cryowidgets.store.store import Store, Task, Todo
 from cryowidgets.store.todo import todo, todo_fold
+from cryowidgets.store.todo_sets import overtaken, recent, todo_either, todo_without
 
 BACKLOG = 3
 """Every so many hand-outs of a step the oldest waiting item goes first."""
@@ -28,6 +31,11 @@ class _Lane:
     """Open tasks of one step, to be taken from either end."""
 
     protocol: type[Protocol]
+    kinds: dict[str, type[Item]]
+    gives: type[Item]
+    every: int = 1
+    valve: Valve | None = None
+    closed_by: str = ""
     newest: list[tuple[float, int, Todo]] = field(default_factory=list)
     oldest: list[tuple[float, int, Todo]] = field(default_factory=list)
     waiting: dict[str, Todo] = field(default_factory=dict)
@@ -81,14 +89,12 @@ class Desk:
                 continue
             try:
                 protocol = registry.get(step.protocol)
-                protocol(**step.params)
-                self._store.ensure_table(protocol.gives)
-                for kind in protocol.inputs().values():
-                    self._store.ensure_table(kind)
+                lane = self._lane(step, protocol)
+                lane.flying = flying.get(step.name, 0)
             except CryowidgetsError as error:
                 self.broken[step.name] = str(error)
                 continue
-            self._lanes[step.name] = _Lane(protocol, flying=flying.get(step.name, 0))
+            self._lanes[step.name] = lane
 
     def refresh(self, closed: Callable[[str], bool]) -> None:
         """Ask the ledger what is new; `closed` tells whether a step will give nothing more."""
@@ -97,13 +103,28 @@ class Desk:
             if isinstance(takes, Many):
                 if not lane.flying and not lane.waiting:
                     source = next(iter(self._store.steps()[name].inputs.values()))
-                    batch = todo_fold(self._store, name, takes.kind, takes.every, flush=closed(source))
+                    batch = todo_fold(self._store, name, takes.kind, lane.every, flush=closed(source))
                     if batch:
                         lane.add(batch)
             else:
-                found, lane.cursors = todo(self._store, name, lane.protocol.inputs(), lane.cursors)
-                for item in found:
+                for item in self._found(name, lane, closed):
                     lane.add(item)
+
+    def _found(self, name: str, lane: _Lane, closed: Callable[[str], bool]) -> list[Todo]:
+        """What a map or join may begin with that it could not before."""
+        takes, inputs = lane.protocol.takes, self._store.steps()[name].inputs
+        if isinstance(takes, Either):
+            found, lane.cursors = todo_either(self._store, name, lane.gives, lane.cursors)
+        elif isinstance(takes, Without):
+            ended = closed(inputs["second"])
+            found, lane.cursors = todo_without(self._store, name, lane.kinds, lane.cursors, ended)
+        else:
+            found, lane.cursors = todo(self._store, name, lane.kinds, lane.cursors)
+        if lane.valve is None:
+            return found
+        other = self._lanes.get(lane.closed_by)
+        shut = other is not None and other.valve is not None and other.valve.opened
+        return lane.valve.let(found, all(closed(source) for source in inputs.values()), shut)
 
     def take(self, room: int) -> list[Job]:
         """Claim up to `room` tasks, those furthest along first."""
@@ -117,7 +138,7 @@ class Desk:
                 step = self._store.steps()[name]
                 for task in self._store.claim(name, chosen):
                     self._tasks[task.id] = task
-                    jobs.append(self._job(step, lane.protocol, task))
+                    jobs.append(self._job(step, lane, task))
         return jobs
 
     def book(self, outcome: Outcome) -> None:
@@ -133,6 +154,9 @@ class Desk:
             state, result = "superseded", None  # redone with other values in the meantime
         elif state == "failed" and task.attempt % (self._retries + 1) != 0:
             state = "retry"
+        elif state == "done" and isinstance(lane and lane.protocol.takes, Either):
+            if overtaken(self._store, task.step, type(result), task.exposure, task.inputs[0]):
+                state, result = "superseded", None
         self._store.finish(
             task,
             state,
@@ -148,6 +172,22 @@ class Desk:
         )
         if state in ("lost", "retry") and lane and not lane.protocol.is_fold():
             lane.add(Todo(task.exposure, task.inputs, self._acquired(task.exposure)))
+
+    def full(self, step: str) -> bool:
+        """Whether a step will begin with nothing more, whatever comes."""
+        lane = self._lanes.get(step)
+        return bool(lane and lane.valve and lane.valve.full)
+
+    def held(self, step: str) -> int:
+        """How many items wait for others to come before they may begin."""
+        lane = self._lanes.get(step)
+        return lane.valve.held if lane and lane.valve else 0
+
+    def kinds(self, step: str) -> tuple[dict[str, type[Item]], type[Item]]:
+        """Kinds of a step's inputs and results. Raise `WorkflowError` for one that cannot run."""
+        if step not in self._lanes:
+            raise WorkflowError(self.broken.get(step, f"{step} takes nothing."))
+        return self._lanes[step].kinds, self._lanes[step].gives
 
     def waiting(self, step: str) -> int:
         lane = self._lanes.get(step)
@@ -170,22 +210,50 @@ class Desk:
         found = self._store.query("SELECT acquired FROM exposure WHERE id = ?", (exposure,))
         return found[0][0] if found else 0.0
 
-    def _job(self, step: Step, protocol: type[Protocol], task: Task) -> Job:
+    def _lane(self, step: Step, protocol: type[Protocol]) -> _Lane:
+        """Open a lane. Raise `CryowidgetsError` where the step cannot run."""
+        made, steps = protocol(**step.params), self._store.steps()
+        known = {name: Item.kinds.get(steps[source].gives) for name, source in step.inputs.items()}
+        kinds, gives = protocol.kinds({name: kind for name, kind in known.items() if kind})
+        if Item in (gives, *kinds.values()):
+            raise WorkflowError(f"It cannot be told what {' and '.join(step.inputs.values())} gives, see there.")
+        for kind in (gives, *kinds.values()):
+            self._store.ensure_table(kind)
+        lane = _Lane(protocol, kinds, gives)
+        if isinstance(protocol.takes, Many):
+            every = protocol.takes.every
+            lane.every = getattr(made, every) if isinstance(every, str) else every
+        elif protocol.waits():
+            lane.closed_by = made.closed_by
+            if lane.closed_by and not (
+                lane.closed_by in steps and registry.get(steps[lane.closed_by].protocol).waits()
+            ):
+                raise WorkflowError(f"{step.name}.closed_by {lane.closed_by!r} is not a step that lets items wait.")
+            lane.valve = Valve(self._store, step, made, next(iter(kinds.values())))
+        return lane
+
+    def _job(self, step: Step, lane: _Lane, task: Task) -> Job:
         given: dict[str, Any]
+        protocol, kinds = lane.protocol, lane.kinds
         takes = protocol.takes
         if isinstance(takes, Many):
             source = next(iter(step.inputs.values()))
             given = {
                 "items": self._store.items(takes.kind, source, *task.inputs),
-                "last": self._store.last_result(protocol.gives, step.name),
+                "last": self._store.last_result(lane.gives, step.name),
             }
             stem = f"{step.name}_{task.inputs[1]:06d}"
+        elif isinstance(takes, Either | Without):
+            given = {"item": self._store.item(kinds["first"], task.inputs[0])}
+            stem = given["item"].name
         else:
-            kinds = protocol.inputs()
             given = {
                 name: self._store.item(kind, row) for (name, kind), row in zip(kinds.items(), task.inputs, strict=True)
             }
             stem = next(iter(given.values())).name
+            if isinstance(takes, Recent):
+                source = next(iter(step.inputs.values()))
+                given["recent"] = recent(self._store, takes.kind, source, task.inputs[0], takes.count, takes.least)
         return Job(
             task=task.id,
             key=f"{step.name}-{'-'.join(map(str, task.inputs))}-{task.attempt}",

@@ -286,9 +286,9 @@ class Engine:
             return self.store.get("stream") == "closed"
         if name in self.desk.broken:
             return True
-        return not (self.desk.waiting(name) or self.desk.flying(name)) and all(
-            self._closed(source) for source in step.inputs.values()
-        )
+        if self.desk.waiting(name) or self.desk.flying(name):
+            return False
+        return self.desk.full(name) or all(self._closed(source) for source in step.inputs.values())
 
     def _set_states(self) -> None:
         for step in list(self.store.steps().values()):
@@ -309,6 +309,9 @@ class Engine:
             return "finished", ""
         if tally or self.desk.waiting(name):
             return "running", ""
+        held = self.desk.held(name)
+        if held:
+            return "scheduled", f"{held} item{'s' if held > 1 else ''} came; waits for more"
         return "scheduled", f"waits for {' and '.join(dict.fromkeys(step.inputs.values()))}"
 
     # Begin and end ----------------------------------------------------------------------------------------------

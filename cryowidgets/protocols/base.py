@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 from traitlets import Bytes, Container, Dict, Enum, HasTraits, TraitError, TraitType, Unicode
 
 from cryowidgets.errors import ParameterError
@@ -105,6 +106,8 @@ class Protocol(HasTraits):
     gives: ClassVar[type[Item]]
     resources: ClassVar[Mapping[str, float]] = {}
     """What one task occupies, in the words of the executor, for instance ``{"GPU": 1}``."""
+    closed_by: Any = ""
+    """Of one that says when its items may begin: name of another such step, after which nothing more begins here."""
 
     def __init__(self, **values: Any) -> None:
         known = self.parameters()
@@ -152,24 +155,22 @@ class Protocol(HasTraits):
     def process(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no process()")
 
-    def opens(self, passed: int, waiting: Sequence[int], last: bool, seconds: float) -> int:
-        """How many of the items that wait for this step may begin now, in their order; by default all of them.
+    def opens(self, sizes: np.ndarray, last: bool, seconds: float) -> int:
+        """How many of the items that have come to this step may begin, counted from the first; by default all.
 
         Parameters
         ----------
-        passed : int
-            Size of all that have begun: their number, or that of the particles in them.
-        waiting : sequence of int
-            Size of each that waits.
+        sizes : (n,) int
+            Size of each in the order in which they came: the number of particles in it, or else 1.
         last : bool
             Whether no more will come.
         seconds : float
-            Since the first item came.
+            Since the first came; 0 as long as none has.
         """
-        return len(waiting)
+        return len(sizes)
 
-    def full(self, passed: int) -> bool:
-        """Whether nothing more may ever begin, so that what comes after this step need not wait for it."""
+    def full(self, sizes: np.ndarray) -> bool:
+        """Whether nothing more will ever begin after items of these sizes, so that nobody need wait for more."""
         return False
 
     @classmethod
