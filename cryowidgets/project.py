@@ -55,6 +55,7 @@ class Project:
         movies: str = "",
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         answers: Mapping[str, str] | None = None,
+        comment: str = "",
         **import_params: Any,
     ) -> Project:
         """Make a project.
@@ -74,6 +75,8 @@ class Project:
             Values for the parameters of any step: ``{"ctf": {"box": 768}}``.
         answers : mapping, optional
             Answers to the template's questions, texts by id.
+        comment : str, optional
+            What people want to remember of the session.
         **import_params
             Parameters of the step that imports: ``pixel_size=0.85, voltage=300, …``; see `ImportMovies`.
 
@@ -111,7 +114,7 @@ class Project:
                 steps = [_with(step, seen) if step.name == source else step for step in steps]
                 store.put("simulate", json.dumps(document.simulate))
             with store.transaction():
-                for key, value in _head(document).items():
+                for key, value in {**_head(document), **({"comment": comment} if comment else {})}.items():
                     store.put(key, value)
                 for step in workflow.ordered(steps):
                     _add(store, step)
@@ -155,12 +158,13 @@ class Project:
         Returns
         -------
         Popen or None
-            None where the workflow asks for none.
+            None where the workflow asks for none, or it has recorded already.
         """
         settings = self.document().simulate
-        if settings is None:
+        folder = self.folder / MICROSCOPE
+        if settings is None or (folder / "truth.json").exists():
             return None
-        command = Simulation(**settings).command(self.folder / MICROSCOPE)
+        command = Simulation(**settings).command(folder)
         with open(self.folder / "logs" / "microscope.log", "ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 

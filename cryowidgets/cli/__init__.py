@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import compile, demo, look, plugins, serve, session, sim
+from cryowidgets.cli import compile, demo, look, plugins, serve, session, sim, template
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -38,7 +38,8 @@ def main() -> None:
 
 
 _ORDER = """
-demo new run serve status stop pause resume reopen retry reject readmit set export batch sim compile plugins show
+demo template wizard new run serve status stop pause resume reopen retry reject readmit set export import batch library
+project sim compile plugins show
 """
 for _command in sorted(
     (
@@ -49,6 +50,7 @@ for _command in sorted(
         *sim.COMMANDS,
         *compile.COMMANDS,
         *plugins.COMMANDS,
+        *template.COMMANDS,
     ),
     key=lambda c: _ORDER.split().index(c.name),
 ):

@@ -263,7 +263,8 @@ def unanswered(questions: Iterable[Question], answers: Mapping[str, Any]) -> dic
     texts = given(known.values(), answers)
     for id, question in known.items():
         if id not in texts:
-            faults[id] = f"{question.label} must be answered: write {question.wanted}."
+            about = f" {question.help.rstrip('.')}." if question.help else ""
+            faults[id] = f"{question.label} must be answered: write {question.wanted}.{about}"
         elif said := question.refusal(texts[id]):
             faults[id] = said
     return faults
