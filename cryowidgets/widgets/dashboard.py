@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import ipywidgets as W
 
@@ -16,7 +17,9 @@ from cryowidgets.widgets.exposure import ExposureView
 from cryowidgets.widgets.exposures import ExposureTable
 from cryowidgets.widgets.feed import StepRows, SystemRows
 from cryowidgets.widgets.header import header
-from cryowidgets.widgets.window import Window, box, put
+from cryowidgets.widgets.tabs import Tabs
+from cryowidgets.widgets.window import Window, box, put, show_if
+from cryowidgets.widgets.workflow_view import WorkflowView
 
 
 def session(project: Any = None, control: bool = False) -> W.DOMWidget:
@@ -26,11 +29,11 @@ def session(project: Any = None, control: bool = False) -> W.DOMWidget:
     ----------
     project : Project, path or str, optional
         None or empty takes the folder that the environment variable ``CRYOWIDGETS_PROJECT`` names, as on a page
-        served by ``cryowidgets serve``.
+        served by ``cryowidgets serve``, or the address of a page beside the wizard.
     control : bool
         With buttons to control the engine and forms for the parameters; else the page can only be looked at.
     """
-    folder = getattr(project, "folder", project) or os.environ.get("CRYOWIDGETS_PROJECT", "")
+    folder = getattr(project, "folder", project) or _asked() or os.environ.get("CRYOWIDGETS_PROJECT", "")
     try:
         if not folder:
             raise CryowidgetsError("No project is named: write session('path of a project').")
@@ -45,6 +48,13 @@ def session(project: Any = None, control: bool = False) -> W.DOMWidget:
     return view
 
 
+def _asked() -> str:
+    """The project in the address of this page, where the server has pages of several; all who see one have its token."""
+    if not os.environ.get("CRYOWIDGETS_SESSIONS"):
+        return ""
+    return parse_qs(os.environ.get("QUERY_STRING", "")).get("project", [""])[0]
+
+
 def _shut_in() -> None:
     """Whoever looks at a kiosk may talk to the widgets that are there, and may not make others in the kernel."""
     from IPython import get_ipython
@@ -55,7 +65,7 @@ def _shut_in() -> None:
 
 
 class SessionView(Window):
-    """Header, live plots, table of exposures and one exposure in full."""
+    """Header; behind one tab live plots, table of exposures and one exposure in full, behind another the workflow."""
 
     def __init__(self, folder: Path, control: bool = False) -> None:
         self._header = W.HTML()
@@ -77,14 +87,20 @@ class SessionView(Window):
         load = box([self.machine, self.disk, self.tasks], "cw-load")
         left = box([data, load], "cw-left")
         right = box([self.table, self.exposure], "cw-side")
-        parts: list[W.Widget] = [self._header, box([left, right], "cw-main")]
+        self.tabs = Tabs(["Session", "Workflow"], lambda _: self._open(), "What is shown of the session")
+        self._main = box([left, right], "cw-main")
+        self.workflow: WorkflowView | None = None
+        """Made when it is first looked at."""
+        self._workflow_place = box([], "cw-workflow-place")
+        top: W.Widget = self.tabs
         self._controls = None
         if control:
             from cryowidgets.widgets.controls import Controls  # forms import protocols: not for a page that only shows
 
-            self._controls = Controls(folder, self.wake)
-            parts.insert(1, self._controls)
-        super().__init__(folder, parts, "cw-session")
+            top = self._controls = Controls(folder, self.wake, first=[self.tabs])
+        self._control = control
+        super().__init__(folder, [self._header, top, self._main, self._workflow_place], "cw-session")
+        self._open()
 
     def choose(self, exposure: int) -> None:
         """Hold one exposure in view; the same one again lets go and follows the newest."""
@@ -94,6 +110,11 @@ class SessionView(Window):
     def refresh(self, reader: Reader) -> None:
         state = reader.session()
         put(self._header, header(state, reader.alerts()))
+        if self._controls is not None:
+            self._controls.refresh(reader, state)
+        if self.tabs.shown == "Workflow":
+            self._show_workflow(reader)
+            return
         self._find_steps(reader)
         for rows in (self._micrographs, self._ctfs, self._system):
             if rows is not None:
@@ -101,8 +122,17 @@ class SessionView(Window):
         self._mark(self._chosen if self._chosen is not None else self._newest(reader))
         self.table.follow(reader, state.found)
         self.exposure.show(reader, self._shown, held=self._chosen is not None)
-        if self._controls is not None:
-            self._controls.refresh(reader, state)
+
+    def _open(self) -> None:
+        show_if(self._main, self.tabs.shown == "Session")
+        show_if(self._workflow_place, self.tabs.shown == "Workflow")
+        self.wake()
+
+    def _show_workflow(self, reader: Reader) -> None:
+        if self.workflow is None:
+            self.workflow = WorkflowView(self.folder, self.wake, self._control, fill=True)
+            self._workflow_place.children = [self.workflow]
+        self.workflow.refresh(reader)
 
     def _find_steps(self, reader: Reader) -> None:
         """The first step that makes micrographs (gates behind it hand on the same), the last that makes CTFs."""

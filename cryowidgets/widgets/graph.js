@@ -1,7 +1,7 @@
 // A workflow: cards for the steps, on top of links in SVG. Python says where the steps stand, in layers and places; how
 // many px that is, and whether layers run to the right or down, depends on the room that there is.
 
-const CARD = { w: 186, h: 92 };
+const SIZE = { w: 186, full: 92, low: 50 }; // px of a card; low where there is nothing to say of any step
 const GAP = { across: [56, 20], down: [26, 40] }; // px between cards to the right, and below each other
 const EDGE = 12; // px around all
 const SCALES = [0.72, 1.2]; // smaller cannot be read: then one scrolls
@@ -74,6 +74,7 @@ async function render({ model, el, signal }) {
   const marks = {};
   let drawn = "";
   let centres = {};
+  const CARD = { w: SIZE.w, h: SIZE.full };
 
   const paint = (name) => {
     const parts = cards.get(name);
@@ -100,6 +101,8 @@ async function render({ model, el, signal }) {
 
   const build = () => {
     const plan = model.get("plan");
+    const there = new Set((plan.steps ?? []).map((step) => step.name));
+    for (const name of Object.keys(marks)) if (!there.has(name)) delete marks[name];
     cards.clear();
     sheet.replaceChildren(lines);
     for (const step of plan.steps ?? []) {
@@ -130,6 +133,7 @@ async function render({ model, el, signal }) {
     const wide = el.clientWidth;
     const high = model.get("fill") ? el.clientHeight : Infinity;
     if (!plan.steps?.length || !wide) return;
+    CARD.h = Object.values(marks).some((m) => m.state || m.reason || m.counts.length) ? SIZE.full : SIZE.low;
     const sizes = {
       across: [
         plan.layers * (CARD.w + GAP.across[0]) - GAP.across[0] + 2 * EDGE,
@@ -145,7 +149,7 @@ async function render({ model, el, signal }) {
     const down = high < Infinity ? fit(sizes.down) > fit(sizes.across) * 1.1 : fit(sizes.across) < SCALES[0];
     const [w, h] = sizes[down ? "down" : "across"];
     const scale = Math.max(SCALES[0], Math.min(SCALES[1], fit([w, h])));
-    const now = `${down} ${w} ${h} ${scale.toFixed(3)} ${wide} ${high}`;
+    const now = [down, w, h, scale.toFixed(3), wide, high, CARD.h].join(" ");
     if (now === drawn) return;
     drawn = now;
     const gap = GAP[down ? "down" : "across"];
@@ -212,6 +216,7 @@ async function render({ model, el, signal }) {
       marks[name] = mark;
       paint(name);
     }
+    lay();
   };
   const tap = (event) => {
     const name = event.target.closest?.(".cw-node")?.dataset.name;

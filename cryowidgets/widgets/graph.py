@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from traitlets import Bool, Dict, Unicode
 
 from cryowidgets.widgets.layering import arrange
 from cryowidgets.widgets.part import Part, esm
-from cryowidgets.workflow import Workflow
+
+if TYPE_CHECKING:
+    from cryowidgets.workflow import Workflow
 
 COUNTS = ("waiting", "running", "done", "rejected", "failed", "outdated")
 """What is counted of a step, in the order of their way through it."""
@@ -44,16 +46,26 @@ class Planned:
         after: tuple[str, ...] = (),
         hold: bool = False,
         inert: bool = False,
+        reason: str = "",
     ) -> None:
         self.name, self.protocol, self.label, self.inputs = name, protocol, label, inputs
         self.after, self.hold, self.inert = after, hold, inert
-        self.state = self.reason = ""
+        self.state, self.reason = "", reason
 
 
-def planned(workflow: Workflow) -> list[Planned]:
-    """The steps of a document, to be drawn before anything runs; those that cannot run here among them."""
-    steps = [Planned(s.name, s.protocol, s.inputs, s.label, tuple(s.after), s.hold) for s in workflow.steps]
-    return steps + [Planned(s.name, s.origin, s.inputs, s.label, inert=True) for s in workflow.inert]
+def planned(workflow: Workflow, told: Mapping[str, str] | None = None) -> list[Planned]:
+    """The steps of a document, to be drawn before anything runs; those that cannot run here among them.
+
+    `told` is what to say of a step, by its name.
+    """
+    told = told or {}
+    steps = [
+        Planned(s.name, s.protocol, s.inputs, s.label, tuple(s.after), s.hold, reason=told.get(s.name, ""))
+        for s in workflow.steps
+    ]
+    return steps + [
+        Planned(s.name, s.origin, s.inputs, s.label, inert=True, reason=told.get(s.name, "")) for s in workflow.inert
+    ]
 
 
 class WorkflowGraph(Part):

@@ -46,10 +46,18 @@ class ProtocolWidget(Window):
         self.events.refresh(reader)
 
 
-class StepParameters(W.VBox):
-    """The parameters of a step, and the two ways to change them: for what comes, or for everything.
+SCOPES = {
+    "new": ("For new movies only", "What is done stays as it is"),
+    "branch": ("Redo this branch", "Also what this step has done, and all that came of it"),
+    "all": ("Redo everything", "All steps, from the import on"),
+}
+"""How far a change reaches: what a button says, and what it means."""
 
-    Other people's changes appear as long as nothing was entered here.
+
+class StepParameters(W.VBox):
+    """The parameters of a step, and the ways to change them: for what comes, for the branch, or for everything.
+
+    What each of them costs is said before. Other people's changes appear as long as nothing was entered here.
     """
 
     def __init__(self, folder: Any, name: str, protocol: str, values: Mapping[str, Any]) -> None:
@@ -62,16 +70,18 @@ class StepParameters(W.VBox):
             super().__init__([W.HTML(_unusable(error, values))])
             return
         self.form = ParameterForm(made)
-        self._new = W.Button(description="For new movies only", button_style="primary")
-        tooltip = "Also what was done before, and all that came of it"
-        self._redo = W.Button(description="Redo everything", tooltip=tooltip)
+        self.buttons: dict[str, W.Button] = {}
+        """By scope."""
+        for scope, (text, tooltip) in SCOPES.items():
+            self.buttons[scope] = W.Button(description=text, tooltip=tooltip)
+            self.buttons[scope].on_click(lambda _, scope=scope: self._order(scope))
+        self.buttons["new"].button_style = "primary"
         self._undo = W.Button(description="Discard changes")
-        self._said = W.HTML()
-        self._new.on_click(lambda _: self._order(redo=False))
-        self._redo.on_click(lambda _: self._order(redo=True))
+        self._said, self._costs = W.HTML(), W.HTML()
         self._undo.on_click(lambda _: self._put(_restored(type(self.form.protocol), self._stored)[0].values()))
         self.form.on_change(self._compare)
-        super().__init__([self.form, box([self._new, self._redo, self._undo], "cw-buttons"), self._said])
+        buttons = box([*self.buttons.values(), self._undo], "cw-buttons")
+        super().__init__([self.form, buttons, self._costs, self._said])
         self._compare()
 
     def changes(self) -> dict[str, Any]:
@@ -88,6 +98,12 @@ class StepParameters(W.VBox):
             self._put({k: v for k, v in made.values().items() if k not in entered})
             put(self._said, "" if entered else "<span class='cw-soft'>the engine works with these now</span>")
         self._compare()
+        if self.changes():
+            costs = {scope: reader.cost(self._name, scope) for scope in SCOPES}
+            lines = [f"{texts.safe(SCOPES[scope][0])}: {texts.safe(cost)}" for scope, cost in costs.items()]
+            put(self._costs, f"<p class='cw-help'>{' · '.join(lines)}</p>")
+        else:
+            put(self._costs, "")
 
     def _put(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
@@ -96,20 +112,20 @@ class StepParameters(W.VBox):
 
     def _compare(self) -> None:
         changes = self.changes()
-        for button in (self._new, self._redo, self._undo):
+        for button in (*self.buttons.values(), self._undo):
             button.disabled = not changes
         if changes:
             words = ", ".join(f"{texts.safe(k)} = {texts.safe(v)}" for k, v in changes.items())
             put(self._said, f"<span class='cw-soft'>changed: {words}</span>")
 
-    def _order(self, redo: bool) -> None:
+    def _order(self, scope: str) -> None:
         try:
-            inbox.send(self._folder, "set", step=self._name, values=self.changes(), redo=redo)
+            inbox.send(self._folder, "set", step=self._name, values=self.changes(), scope=scope)
         except CryowidgetsError as error:
             put(self._said, f"<span class='cw-failed'>{texts.safe(error)}</span>")
             return
         put(self._said, "<span class='cw-soft'>sent to the engine</span>")
-        for button in (self._new, self._redo):
+        for button in self.buttons.values():
             button.disabled = True
 
 

@@ -347,21 +347,20 @@ def test_parameters_are_sent_for_new_movies_or_for_all(control, filled, reader):
     control.refresh(reader)
     assert list(controls.choice.options) == ["movies", "align", "maxshift", "ctf", "quality"]
     form = controls.forms["movies"]
-    assert form._new.disabled and form._redo.disabled
+    assert all(button.disabled for button in form.buttons.values())
     form.form.fields["voltage"].value = "200"
     form.form.fields["cs"].value = "a lot"
     assert form.changes() == {"voltage": 200.0}
-    form._new.click()
-    form._redo.click()
+    for scope in ("new", "branch", "all"):
+        form.buttons[scope].click()
     sent = inbox.read(filled.folder)
     assert [c.args for c in sent] == [
-        {"step": "movies", "values": {"voltage": 200.0}, "redo": False},
-        {"step": "movies", "values": {"voltage": 200.0}, "redo": True},
+        {"step": "movies", "values": {"voltage": 200.0}, "scope": scope} for scope in ("new", "branch", "all")
     ]
     params = filled.store.steps()["movies"].params
     filled.store.set_params("movies", {**params, "voltage": 200.0}, redo=False)
     control.refresh(reader)
-    assert form.changes() == {} and form._new.disabled
+    assert form.changes() == {} and form.buttons["new"].disabled
 
 
 def test_other_peoples_changes_appear_in_the_form_and_mine_stay(control, filled, reader):

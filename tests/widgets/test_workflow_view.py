@@ -1,0 +1,144 @@
+"""The workflow of a session: the graph agrees with the ledger, and what may be done to a step depends on who looks."""
+
+import ipywidgets as W
+import pytest
+
+from cryowidgets.project import Project
+from cryowidgets.widgets import WorkflowWidget
+from cryowidgets.widgets.dashboard import SessionView
+from cryowidgets.widgets.graph import WorkflowGraph, planned
+from cryowidgets.widgets.step_panel import StepPanel
+from cryowidgets.widgets.workflow_view import StepSummary
+from cryowidgets.workflow import Inert, StepSpec, Workflow
+
+
+def everything(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from everything(child)
+
+
+def html(widget):
+    return "\n".join(w.value for w in everything(widget) if isinstance(w, W.HTML))
+
+
+def marks(wire, graph):
+    found = {}
+    for message, _ in wire.said(graph, "marks"):
+        found |= message["marks"]
+    return found
+
+
+@pytest.fixture
+def view(wire, filled):
+    filled.arrive(12)
+    filled.process()
+    return WorkflowWidget(filled.folder).view
+
+
+@pytest.fixture
+def page(wire, filled):
+    filled.arrive(12)
+    filled.process()
+    return SessionView(filled.folder)
+
+
+def test_counts_of_the_graph_are_those_of_the_ledger(wire, view, filled, reader):
+    filled.open_engine()
+    filled.fail("InputError: too short")
+    filled.arrive(3)
+    view.refresh(reader)
+    assert [s["name"] for s in view.graph.plan["steps"]] == ["movies", "align", "maxshift", "ctf", "quality"]
+    shown = marks(wire, view.graph)
+    for node in reader.nodes():
+        counts = dict(shown[node.name]["counts"])
+        assert counts.get("done", 0) == node.done and counts.get("failed", 0) == node.failed
+        assert counts.get("waiting", 0) == node.waiting
+    assert dict(shown["align"]["counts"]) == {"waiting": 3, "done": 12, "failed": 1}
+    wire.clear()
+    view.refresh(reader)
+    assert len(wire) == 0, "where nothing is new, nothing at all is sent"
+    filled.process()
+    view.refresh(reader)
+    assert "movies" not in marks(wire, view.graph) and dict(marks(wire, view.graph)["align"]["counts"])["done"] == 15
+
+
+def test_a_click_opens_a_step_and_another_closes_it(wire, view, reader):
+    view.refresh(reader)
+    wire.hear(view.graph, type="tap", name="align")
+    view.refresh(reader)
+    assert isinstance(view.panel, StepPanel) and view.graph.selected == "align"
+    assert "movie from <b>movies</b>" in html(view.panel)
+    assert view.panel.results._rows.plots[0].rows == 12
+    wire.hear(view.panel.tabs, type="tap", name="Parameters")
+    view.refresh(reader)
+    assert view.panel.parameters.layout.display != "none" and view.panel.results.layout.display == "none"
+    wire.hear(view.panel.tabs, type="tap", name="Nothing of the kind")
+    assert view.panel.tabs.shown == "Parameters"
+    wire.hear(view.graph, type="tap", name="align")
+    view.refresh(reader)
+    assert view.graph.selected == "" and view._place.layout.display == "none"
+
+
+def test_a_change_says_what_each_of_its_scopes_costs(wire, view, filled, reader):
+    view.choose("ctf")
+    view.refresh(reader)
+    wire.hear(view.panel.tabs, type="tap", name="Parameters")
+    view.panel.parameters.form.fields["box"].value = "768"
+    view.refresh(reader)
+    said = html(view.panel.parameters)
+    assert "For new movies only: nothing is done again" in said
+    assert f"Redo this branch: {reader.cost('ctf', 'branch')}" in said
+    assert f"Redo everything: {reader.cost('ctf', 'all')}" in said
+    assert reader.cost("ctf", "all").items > reader.cost("ctf", "branch").items > 0
+
+
+def test_a_step_is_added_with_the_sources_that_fit(wire, view, filled, reader):
+    adding = view._adding
+    adding.opener.value = True
+    view.refresh(reader)
+    offered = adding.protocol.options
+    assert "EstimateCtf" in offered and "ImportMovies" not in offered
+    adding.protocol.value = "EstimateCtf"
+    assert adding.sources["micrograph"].options == ("align", "maxshift")
+    adding.sources["micrograph"].value = "align"
+    adding.form.fields["box"].value = "odd"
+    adding.add.click()
+    assert "cannot be used" in html(adding)
+    adding.form.fields["box"].value = "768"
+    adding.name.value = "ctf"
+    adding.add.click()
+    assert "ctf" in html(adding._said) and "cw-failed" in adding._said.value
+    adding.name.value = "second"
+    adding.add.click()
+    steps = Project(filled.folder).steps
+    assert steps["second"].params["box"] == 768
+    view.refresh(reader)
+    assert ("align", "second") in {(a["source"], a["target"]) for a in view.graph.plan["links"]}
+    assert not adding.opener.value
+
+
+def test_a_page_that_only_shows_has_nothing_to_press_in_its_workflow(wire, page, reader):
+    page.refresh(reader)
+    assert page.workflow is None, "what nobody looks at is not made"
+    wire.hear(page.tabs, type="tap", name="Workflow")
+    page.refresh(reader)
+    wire.hear(page.workflow.graph, type="tap", name="ctf")
+    page.refresh(reader)
+    assert type(page.workflow.panel) is StepSummary
+    pressable = (W.Button, W.ToggleButton, W.Text, W.Dropdown, W.Checkbox, W.Accordion, W.ToggleButtons)
+    assert not [w for w in everything(page) if isinstance(w, pressable)]
+    assert page._main.layout.display == "none"
+
+
+def test_steps_that_cannot_run_here_are_drawn_from_a_document(wire):
+    steps = (StepSpec("movies", "ImportMovies"), StepSpec("align", "AlignMovie", {}, {"movie": "movies"}, "MC"))
+    old = Inert("gain", "scipion:XmippProtMovieGain", {}, {"movie": "movies"})
+    graph = WorkflowGraph()
+    graph.show(planned(Workflow("live", "", steps, inert=(old,))))
+    assert [(s["name"], s["inert"]) for s in graph.plan["steps"]] == [
+        ("movies", False),
+        ("align", False),
+        ("gain", True),
+    ]
+    assert {(a["target"], a["kind"]) for a in graph.plan["links"]} == {("align", "flow"), ("gain", "inert")}
