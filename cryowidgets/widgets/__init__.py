@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from cryowidgets.widgets.dashboard import session
     from cryowidgets.widgets.engine_widget import EngineWidget
     from cryowidgets.widgets.form import ParameterForm
-    from cryowidgets.widgets.kiosk import serve, start
+    from cryowidgets.widgets.graph import WorkflowGraph
+    from cryowidgets.widgets.kiosk import serve, serve_wizard, start, start_wizard
     from cryowidgets.widgets.live_plot import LivePlot
     from cryowidgets.widgets.live_table import LiveTable
     from cryowidgets.widgets.protocol_widget import ProtocolWidget
+    from cryowidgets.widgets.wizard import new_session
+    from cryowidgets.widgets.workflow_view import WorkflowWidget
 
 _DOOR = {
     "EngineWidget": "engine_widget",
@@ -23,9 +26,14 @@ _DOOR = {
     "LiveTable": "live_table",
     "ParameterForm": "form",
     "ProtocolWidget": "protocol_widget",
+    "WorkflowGraph": "graph",
+    "WorkflowWidget": "workflow_view",
+    "new_session": "wizard",
     "serve": "kiosk",
+    "serve_wizard": "kiosk",
     "session": "dashboard",
     "start": "kiosk",
+    "start_wizard": "kiosk",
 }
 __all__ = [
     "EngineWidget",
@@ -33,9 +41,14 @@ __all__ = [
     "LiveTable",
     "ParameterForm",
     "ProtocolWidget",
+    "WorkflowGraph",
+    "WorkflowWidget",
+    "new_session",
     "serve",
+    "serve_wizard",
     "session",
     "start",
+    "start_wizard",
 ]
 
 

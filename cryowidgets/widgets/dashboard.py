@@ -49,7 +49,7 @@ def session(project: Any = None, control: bool = False) -> W.DOMWidget:
 
 
 def _asked() -> str:
-    """The project in the address of this page, where the server has pages of several; all who see one have its token."""
+    """The project in the address of this page, where the server has pages of several; all who see one have a token."""
     if not os.environ.get("CRYOWIDGETS_SESSIONS"):
         return ""
     return parse_qs(os.environ.get("QUERY_STRING", "")).get("project", [""])[0]
