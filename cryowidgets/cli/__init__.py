@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import compile, demo, look, plugins, serve, session, sim, template
+from cryowidgets.cli import compile, demo, library, look, plugins, serve, session, sim, template
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -51,6 +51,7 @@ for _command in sorted(
         *compile.COMMANDS,
         *plugins.COMMANDS,
         *template.COMMANDS,
+        *library.COMMANDS,
     ),
     key=lambda c: _ORDER.split().index(c.name),
 ):
