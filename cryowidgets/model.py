@@ -173,6 +173,14 @@ class Micrograph(Item):
         "correlation of its path with that by a second alignment, the worse axis", default=NAN
     )
     consensus_distance: float = column("root mean square distance of the two paths", "Å", default=NAN)
+    session_dose: float = column("electrons counted in a frame, median of the newest movies", "e/Å²", default=NAN)
+    dose_deviation: float = column("how far this movie is from that", "%", default=NAN)
+    dose_per_frame: float = column(
+        "exposure of one frame to go by: as told, or as the newest movies have it where that is something else",
+        "e/Å²",
+        default=NAN,
+    )
+    dose_alert: str = column("what is wrong with the dose of the newest movies; empty where nothing is", default="")
     program: str = column("outside program that made it; empty where we did", default="")
     program_version: str = column("its version, as it says itself", default="")
 

@@ -253,7 +253,8 @@ class Desk:
             stem = next(iter(given.values())).name
             if isinstance(takes, Recent):
                 source = next(iter(step.inputs.values()))
-                given["recent"] = recent(self._store, takes.kind, source, task.inputs[0], takes.count, takes.least)
+                count, least = (_number(step, protocol, n) for n in (takes.count, takes.least))
+                given["recent"] = recent(self._store, takes.kind, source, task.inputs[0], count, least)
         return Job(
             task=task.id,
             key=f"{step.name}-{'-'.join(map(str, task.inputs))}-{task.attempt}",
@@ -265,3 +266,10 @@ class Desk:
             stem=stem,
             resources=protocol.resources,
         )
+
+
+def _number(step: Step, protocol: type[Protocol], number: int | str) -> int:
+    """A number, or the value of the parameter of that name."""
+    if isinstance(number, int):
+        return number
+    return int(step.params.get(number, protocol.parameters()[number].default))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -60,12 +60,13 @@ class Recent:
     """Input of a map: ``process(self, micrograph, recent, out)`` sees each item among the newest of its kind.
 
     `recent` are up to `count` items of the same step, the last of which is the item itself, in the order in which they
-    were made. Where so few are older, it is filled up to `least` with those that follow.
+    were made. Where so few are older, it is filled up to `least` with those that follow. Both are numbers, or the names
+    of parameters that hold them.
     """
 
     kind: type[Item]
-    count: int
-    least: int = 1
+    count: int | str
+    least: int | str = 1
 
 
 @dataclass(frozen=True)

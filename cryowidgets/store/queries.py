@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.model import NAN, Gain, Item, Optics
+from cryowidgets.model import NAN, Gain, Item, Micrograph, Optics
 from cryowidgets.store import migrations, rows
 from cryowidgets.store import nodes as graph
 from cryowidgets.store.database import NAME, Step, read_steps
@@ -255,9 +255,12 @@ class Reader:
         return [text for (text,) in reversed(self._query(sql, (limit,)))]
 
     def alerts(self) -> list[str]:
-        """What is wrong now with what all movies share: of each step that watches the gain, its newest word."""
-        gains = [self.result(step.name) for step in self.steps().values() if step.gives == Gain.__name__]
-        return [gain.alert for gain in gains if isinstance(gain, Gain) and gain.alert]
+        """What is wrong now with what all movies share: of each step that watches gain or dose, its newest word."""
+        steps = self.steps().values()
+        gains = [self.result(step.name) for step in steps if step.gives == Gain.__name__]
+        found = [gain.alert for gain in gains if isinstance(gain, Gain) and gain.alert]
+        doses = [self.result(step.name) for step in steps if step.protocol == "DoseAnalysis"]
+        return found + [dose.dose_alert for dose in doses if isinstance(dose, Micrograph) and dose.dose_alert]
 
     def exposures(self, since: int = 0, limit: int | None = None, skip: int = 0) -> Columns:
         """Exposures after the one with id `since`, oldest first, with what became of them.

@@ -35,8 +35,10 @@ class Pick(Protocol):
 class Among(Protocol):
     """How many items this one is shown among, and where."""
 
-    takes = Recent(toys.Number, count=3, least=2)
+    takes = Recent(toys.Number, count="window", least=2)
     gives = toys.Number
+
+    window = Int(3, min=2)
 
     def opens(self, sizes, last, seconds):
         return len(sizes) if len(sizes) >= 2 or last else 0
