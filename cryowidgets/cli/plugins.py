@@ -70,14 +70,21 @@ def _tried(plugin: Any) -> dict[str, Any]:
 
 
 def takes(protocol: Any) -> str:
-    """What a protocol is made for, in words: ``Movie``, ``20 × Movie``, ``Micrograph + Ctf``, ``files``."""
-    from cryowidgets.protocols.base import Many
+    """What a protocol is made for, in words: ``Movie``, ``20 × Movie``, ``Micrograph + Ctf``, ``files``.
+
+    Also ``Item or Item`` where it takes those of either of two steps, ``Item without Item`` where the second takes
+    away, and ``Ctf of 100`` where it sees each among so many; Item is any kind.
+    """
+    from cryowidgets.protocols.base import Either, Many, Recent, Without
 
     if protocol.takes is None:
         return "files"
     if isinstance(protocol.takes, Many):
         return f"{protocol.takes.every} × {protocol.takes.kind.__name__}"
-    return " + ".join(kind.__name__ for kind in protocol.inputs().values())
+    if isinstance(protocol.takes, Recent):
+        return f"{protocol.takes.kind.__name__} of {protocol.takes.count}"
+    between = {Either: " or ", Without: " without "}.get(type(protocol.takes), " + ")
+    return between.join(kind.__name__ for kind in protocol.inputs().values())
 
 
 def _text(found: list[dict[str, Any]]) -> str:

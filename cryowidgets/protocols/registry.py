@@ -11,7 +11,7 @@ from cryowidgets import plugins
 from cryowidgets.errors import PluginError, WorkflowError
 from cryowidgets.model import Item
 from cryowidgets.plugins import Plugin
-from cryowidgets.protocols.base import Many, Protocol
+from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
 
 _local: dict[str, type[Protocol]] = {}
 
@@ -102,7 +102,8 @@ def fault(found: Any) -> str:
     if not _is_kind(gives):
         return f"{found.__name__}.gives is {gives!r}: write the kind of item that it makes, for instance Micrograph."
     takes = found.takes
-    if not (takes is None or _is_kind(takes) or (isinstance(takes, Many) and _is_kind(takes.kind))):
+    special = isinstance(takes, Many | Either | Without | Recent) and _is_kind(takes.kind)
+    if not (takes is None or _is_kind(takes) or special):
         if not (isinstance(takes, Mapping) and takes and all(map(_is_kind, takes.values()))):
             return f"{found.__name__}.takes is {takes!r}: write a kind of item, Many(kind), or kinds by input name."
     try:

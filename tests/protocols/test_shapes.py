@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cryowidgets.cli.plugins import takes
 from cryowidgets.model import Ctf, Item, Micrograph, Movie, Particles
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Either, Protocol, Recent, Without
@@ -35,6 +36,22 @@ def test_inputs_are_named():
     assert not any(cls.is_fold() or cls.waits() for cls in (Pass, Both, Rest, Look))
 
 
+def test_each_is_a_protocol_that_the_registry_knows_as_whole():
+    assert [registry.fault(cls) for cls in (Pass, Both, Rest, Look)] == [""] * 4
+    ours = [name for name, plugin in registry.installed().items() if plugin.package == "cryowidgets"]
+    assert {"JoinSets", "DoseAnalysis", "Trigger"} <= set(ours)
+    assert {name: fault for name in ours if (fault := registry.fault(registry.get(name)))} == {}
+
+
+def test_what_they_take_is_said_in_words():
+    assert [takes(cls) for cls in (Pass, Both, Rest, Look)] == [
+        "Item",
+        "Item or Item",
+        "Item without Item",
+        "Micrograph of 50",
+    ]
+
+
 def test_kinds_are_those_of_the_sources_where_any_will_do():
     assert Pass.kinds({"item": Particles}) == ({"item": Particles}, Particles)
     assert Both.kinds({"first": Ctf, "second": Ctf}) == ({"first": Ctf, "second": Ctf}, Ctf)
@@ -60,4 +77,5 @@ def test_a_workflow_knows_what_flows_through_steps_that_pass_anything_on(monkeyp
         "step 'mixed' joins items of one kind, but is given a Micrograph and a Ctf",
     ]
     unlinked = StepSpec("lost", "Pass", {}, {})
-    assert check([*steps, unlinked])[0].startswith("step 'lost' lacks its input 'item', an item of any kind; steps that fit: ")
+    said = check([*steps, unlinked])[0]
+    assert said.startswith("step 'lost' lacks its input 'item', an item of any kind; steps that fit: ")
