@@ -37,8 +37,8 @@ def test_the_list_has_every_template_and_what_is_wrong_with_a_broken_one(alone):
     (alone / "site" / "bad.json").write_text('{"version": 2, "nme": "w", "steps": []}')
     (alone / "site" / "live.json").write_text('{"version": 2, "name": "w", "description": "of the site", "steps": []}')
     text = " ".join(call("template").split())
-    assert "demo package Try it: a simulated microscope" in text
-    assert "package/live package Live preview" in text
+    assert "demo package try Try it: a simulated microscope" in text
+    assert "package/live package live Live preview" in text
     assert "live site of the site" in text
     assert "bad site BROKEN:" in text and "the document has no field 'nme'; did you mean 'name'?" in text
 

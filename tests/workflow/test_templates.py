@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cryowidgets import workflow
 from cryowidgets.errors import WorkflowError
 from cryowidgets.project import Project
+from cryowidgets.protocols import registry
 from cryowidgets.workflow import Inert, Question, StepSpec, Workflow, templates
 
 ASKING = Workflow(
@@ -68,10 +69,15 @@ def test_every_shipped_document_reads_and_comes_back_as_it_was_written():
     for template in found:
         assert template.fault == ""
         assert template.workflow.name == template.name
-        assert len(template.description) > 40, "say what it is for, and which programs it needs"
+        assert template.category, "say where it belongs"
         again, faults = templates.parse(template.workflow.to_json())
         assert (again, faults) == (template.workflow, [])
         assert all(question.label != question.id for question in template.questions)
+        needs = template.description.partition("Needs ")[2]
+        assert needs, "say which other programs it needs"
+        for step in template.workflow.steps:
+            program = getattr(registry.get(step.protocol), "program", "")
+            assert program in needs, f"{template.name} needs {program} for {step.name}"
 
 
 def test_type_unit_and_help_come_from_the_parameter(asking):
@@ -189,7 +195,7 @@ def test_templates_are_found_in_all_places_and_the_nearest_wins(place, tmp_path)
     place("user", "live.json", "another one")
     found = {(t.source, t.category, t.name) for t in templates.find(templates.folders(tmp_path / "p"))}
     assert found >= {
-        ("package", "", "live"),
+        ("package", "live", "live"),
         ("site", "", "monday"),
         ("site", "spa", "tuesday"),
         ("user", "", "monday"),
