@@ -87,8 +87,13 @@ def begin(folder: Path, name: str, filled: Workflow, start: bool = True, comment
 
 def schedule(project: Project) -> None:
     """Start the engine of a project in the background, and its simulated microscope."""
-    engine = project.run(background=True)
-    microscope = project.simulate()
+    microscope = project.simulate()  # first: it takes as long as the engine to begin
+    try:
+        engine = project.run(background=True)
+    except BaseException:
+        if microscope is not None:
+            microscope.terminate()
+        raise
     click.echo(f"The engine works on it in the background (process {engine.pid}).")
     if microscope is not None:
         click.echo(f"A simulated microscope records movies for it (process {microscope.pid}).")
