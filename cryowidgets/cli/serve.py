@@ -1,4 +1,4 @@
-"""Commands that hand a session on: to a browser, to a notebook that records it, to RELION."""
+"""Commands that hand a session on: to a browser, to a notebook that records it."""
 
 from __future__ import annotations
 
@@ -46,6 +46,36 @@ def serve(
     from cryowidgets.widgets import kiosk as pages
 
     ctx.exit(pages.serve(project, port, kiosk, token, open_browser=browser, theme=theme or "", base_url=base_url))
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  cryowidgets wizard                        sessions are made in this folder
+  cryowidgets wizard /data/sessions --port 8866
+
+Whoever has the address that is printed makes projects and runs engines as you. Engines run on when the wizard ends.
+"""
+)
+@click.argument("folder", default=".", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on.  [default: a free one]")
+@click.option("--token", metavar="SECRET", help="What people must know, at least 16 characters.  [default: a new one]")
+@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
+@click.option("--base-url", default="/", show_default=True, help="Where a proxy puts the page.")
+@click.option("--browser/--no-browser", default=False, help="Open the page here.")
+@click.pass_context
+def wizard(
+    ctx: click.Context, folder: Path, port: int, token: str | None, theme: str, base_url: str, browser: bool
+) -> None:
+    """Serve the form that starts sessions.
+
+    Choose a template, fill in its fields, start; each session has its page beside the form. Projects are made in
+    FOLDER unless told otherwise.
+    """
+    from cryowidgets.widgets import kiosk as pages
+
+    ctx.exit(pages.serve_wizard(folder, port, token, open_browser=browser, theme=theme, base_url=base_url))
 
 
 @click.command(
@@ -105,39 +135,4 @@ def batch(
     click.echo(f"The record: {output}")
 
 
-@click.command(
-    epilog="""
-\b
-Example:
-  cryowidgets export s1 --relion /data/relion/s1
-  cd /data/relion/s1 && relion &
-
-Rejected movies are left out. Do it again later into the same folder to bring it up to date.
-"""
-)
-@PROJECT
-@click.option(
-    "--relion",
-    "out",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the star files.",
-)
-@click.option("--copy", is_flag=True, help="Copy micrographs and spectra instead of linking them.")
-def export(project: Path, out: Path, copy: bool) -> None:
-    """Write RELION star files."""
-    from tqdm import tqdm
-
-    from cryowidgets.facility import relion
-
-    with tqdm(unit="micrograph", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
-
-        def report(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
-        done = relion.export(project, out, copy, report)
-    click.echo(f"{out}: {done.movies} movies, {done.micrographs} corrected micrographs, {done.ctfs} with CTF.")
-
-
-COMMANDS = (serve, batch, export)
+COMMANDS = (serve, wizard, batch)

@@ -1,4 +1,4 @@
-"""Serve the page of a session: for the person who controls it, or as a kiosk that only shows."""
+"""Serve the page of a session, for the person who controls it or as a kiosk that only shows; or the wizard."""
 
 from __future__ import annotations
 
@@ -113,23 +113,76 @@ def start(
     folder = Path(project).absolute()
     if not (folder / NAME).is_file():
         raise ProjectError(f"{folder} is not a project: it has no {NAME}. Make one with 'cryowidgets new {folder} …'.")
-    if token is not None and len(token) < 16:
-        raise ParameterError(f"A token of {len(token)} characters can be guessed: give 16 or more, or none.")
-    _check_port(port)
-    token = token or secrets.token_urlsafe(24)
-    private = Path(tempfile.mkdtemp(prefix="cryowidgets-"))  # readable for this user alone
     settings = {
         "notebook": str(share.find("voila_apps/session.ipynb")),
         "title": folder.name,
-        "ip": HOST,
         "port": port,
         "base_url": base_url,
-        "token": token,
         "theme": theme or ("dark" if kiosk else "light"),
         "pool": pool,
         "orphan_timeout": orphan_timeout,
     }
-    (private / "settings.json").write_text(json.dumps(settings))
+    said = {
+        "CRYOWIDGETS_PROJECT": str(folder),
+        "CRYOWIDGETS_CONTROL": "" if kiosk else "1",
+        "CRYOWIDGETS_KIOSK": "1" if kiosk else "",
+    }
+    return _begin(settings, said, token)
+
+
+def start_wizard(
+    folder: Path | str = ".",
+    port: int = 0,
+    token: str | None = None,
+    *,
+    theme: str = "light",
+    base_url: str = "/",
+    pool: int = 1,
+    orphan_timeout: float = 60.0,
+) -> Page:
+    """Begin to serve the wizard, and beside it the pages of the sessions that it starts, with their controls.
+
+    Whoever has the token makes projects and runs engines as this user.
+
+    Parameters
+    ----------
+    folder : path
+        Where projects are made unless told otherwise.
+    port, token, theme, base_url, pool, orphan_timeout
+        As of `start`.
+
+    Raises
+    ------
+    ProjectError
+        There is no such folder.
+    CryowidgetsError
+        The server does not start; the message has its last words.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise ProjectError(f"{folder} is not a folder: name one that projects are to be made in.")
+    settings = {
+        "notebook": str(share.find("voila_apps/wizard.ipynb")),
+        "sessions": str(share.find("voila_apps/session.ipynb")),
+        "title": "New session",
+        "port": port,
+        "base_url": base_url,
+        "theme": theme,
+        "pool": pool,
+        "orphan_timeout": orphan_timeout,
+    }
+    said = {"CRYOWIDGETS_PROJECTS": str(folder), "CRYOWIDGETS_SESSIONS": "1", "CRYOWIDGETS_CONTROL": "1"}
+    return _begin(settings, said, token)
+
+
+def _begin(settings: dict[str, Any], said: dict[str, str], token: str | None) -> Page:
+    """Start the server's process; `said` are environment variables for the kernels of its pages."""
+    if token is not None and len(token) < 16:
+        raise ParameterError(f"A token of {len(token)} characters can be guessed: give 16 or more, or none.")
+    _check_port(settings["port"])
+    token = token or secrets.token_urlsafe(24)
+    private = Path(tempfile.mkdtemp(prefix="cryowidgets-"))  # readable for this user alone
+    (private / "settings.json").write_text(json.dumps({**settings, "ip": HOST, "token": token}))
     with open(private / "log", "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "cryowidgets.widgets.viewers", str(private)],
@@ -137,7 +190,7 @@ def start(
             stdout=log,
             stderr=log,
             cwd=private,
-            env=_environment(private, folder, kiosk),
+            env=_environment(private, said),
             start_new_session=True,  # Ctrl-C reaches us alone, and we end the server in good order
         )
     return Page(process, private, _address(process, private), token)
@@ -156,18 +209,30 @@ def serve(
     Prints the address; `open_browser` opens it as well. Returns the exit code, 0 unless the server failed.
     """
     with start(project, port, kiosk, token, **options) as page:
-        print(f"{'Kiosk' if kiosk else 'Session'} {Path(project).name}: {page.url}", flush=True)
-        if open_browser:
-            webbrowser.open(page.url)
-        old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        try:
-            code = page.wait()
-        except KeyboardInterrupt:
-            return 0
-        finally:
-            signal.signal(signal.SIGTERM, old)
-        print(page.log[-2000:], file=sys.stderr)
-        return code or 1
+        return _stay(page, f"{'Kiosk' if kiosk else 'Session'} {Path(project).name}", open_browser)
+
+
+def serve_wizard(
+    folder: Path | str = ".", port: int = 0, token: str | None = None, open_browser: bool = False, **options: Any
+) -> int:
+    """Serve the wizard until interrupted; as `serve`, see `start_wizard` for the parameters."""
+    with start_wizard(folder, port, token, **options) as page:
+        return _stay(page, "Wizard", open_browser)
+
+
+def _stay(page: Page, name: str, open_browser: bool) -> int:
+    print(f"{name}: {page.url}", flush=True)
+    if open_browser:
+        webbrowser.open(page.url)
+    old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        code = page.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, old)
+    print(page.log[-2000:], file=sys.stderr)
+    return code or 1
 
 
 def _check_port(port: int) -> None:
@@ -181,9 +246,10 @@ def _check_port(port: int) -> None:
         ) from None
 
 
-def _environment(private: Path, project: Path, kiosk: bool) -> dict[str, str]:
+def _environment(private: Path, said: dict[str, str]) -> dict[str, str]:
     """Ours, less what a user's own Jupyter has set: a kiosk looks and behaves the same for everyone."""
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "VOILA", "IPYTHON", "JPY_"))}
+    others = ("JUPYTER", "VOILA", "IPYTHON", "JPY_", "CRYOWIDGETS_KIOSK", "CRYOWIDGETS_CONTROL", "CRYOWIDGETS_SESSIONS")
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(others)}
     return {
         **keep,
         "JUPYTER_PATH": str(SHARE),
@@ -192,9 +258,7 @@ def _environment(private: Path, project: Path, kiosk: bool) -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
         "IPYTHONDIR": str(private / "ipython"),
         "OPENBLAS_NUM_THREADS": "1",  # a viewer computes nothing, and threads cost memory
-        "CRYOWIDGETS_PROJECT": str(project),
-        "CRYOWIDGETS_CONTROL": "" if kiosk else "1",
-        "CRYOWIDGETS_KIOSK": "1" if kiosk else "",
+        **said,
         "CRYOWIDGETS_DRAWINGS": str(private / "drawings.json"),
     }
 

@@ -16,10 +16,12 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_server.auth.login import LoginFormHandler
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from jupyter_server.utils import url_path_join
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
@@ -47,6 +49,7 @@ class PageServer(Voila):
 
     def __init__(self, settings: dict[str, Any], folder: Path, sockets: list[socket.socket]) -> None:
         self._folder, self._sockets = folder, sockets
+        self._sessions = settings.get("sessions", "")
         super().__init__(config=configuration(settings, folder))
 
     def listen(self) -> None:
@@ -66,7 +69,19 @@ class PageServer(Voila):
         self.identity_provider.login_handler_class = LoginPage
         replaced = {VoilaKernelWebsocketHandler: ViewerSocket, TornadoVoilaHandler: ViewerPage}
         handlers = [(h[0], replaced.get(h[1], h[1]), *h[2:]) for h in super().init_handlers()]
-        return [*routes(self.base_url), *handlers]
+        return [*routes(self.base_url), *self._session_pages(), *handlers]
+
+    def _session_pages(self) -> list[tuple]:
+        """Beside the wizard the pages of sessions, ``session?project=…``: each reads its own address."""
+        if not self._sessions:
+            return []
+        options = {
+            "notebook_path": str(Path(self._sessions).relative_to(self.root_dir)),
+            "template_paths": self.template_paths,
+            "config": self.config,
+            "voila_configuration": self.voila_configuration,
+        }
+        return [(url_path_join(self.server_url, "/session"), ViewerPage, options)]
 
     def _end_with_parent(self) -> None:
         sys.stdin.buffer.read()
@@ -197,8 +212,10 @@ class ViewerPage(TornadoVoilaHandler):
 
     @authenticated
     async def get(self, path: str | None = None) -> None:
-        if "token" in self.request.query_arguments:
-            self.redirect(self.request.path)
+        asked = self.request.query_arguments
+        if "token" in asked:
+            rest = urlencode([(k, v) for k, values in asked.items() if k != "token" for v in values])
+            self.redirect(f"{self.request.path}?{rest}" if rest else self.request.path)
         else:
             await super().get(path)
 

@@ -25,13 +25,12 @@ from cryowidgets.errors import CryowidgetsError, ParameterError, ProjectError
 from cryowidgets.store.queries import Reader
 from cryowidgets.widgets.kiosk import start
 from cryowidgets.widgets.viewers import PROTOCOL
+from tests.browser.pages import Tab
 from tests.filled import FilledSession
 
 pytestmark = pytest.mark.browser
 
 ORPHAN = 3.0
-ROWS = "() => [...document.querySelectorAll('.cw-left .cw-plot')].map((e) => Number(e.dataset.rows))"
-KERNEL = "() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
 
 
 @pytest.fixture(scope="module")
@@ -85,41 +84,6 @@ def desk(tab, filled):
         yield tab(page.url).ready()
 
 
-class Tab:
-    """A page, what it asked for, and what it complained of."""
-
-    def __init__(self, browser, url: str) -> None:
-        self.context = browser.new_context(viewport={"width": 1280, "height": 800})
-        self.page = self.context.new_page()
-        self.requests: list[str] = []
-        self.faults: list[str] = []
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.on("websocket", lambda w: self.requests.append(w.url))
-        self.page.on("pageerror", lambda e: self.faults.append(str(e)))
-        self.page.on("console", lambda m: m.type == "error" and self.faults.append(m.text))
-        self.page.goto(url)
-
-    def wait(self, condition: str) -> None:
-        self.page.wait_for_function(f"() => {condition}", timeout=90_000, polling=100)
-
-    def ready(self) -> Tab:
-        self.wait("document.querySelectorAll('.cw-left .cw-plot[data-rows]').length === 7")
-        return self
-
-    def shows(self, reader) -> None:
-        """Wait until the plots have as many rows as the ledger: drift, three of the CTF, three of the load."""
-        align, ctf, system = (len(r["id"]) for r in (reader.rows("align"), reader.rows("ctf"), reader.system()))
-        rows = json.dumps([align, ctf, ctf, ctf, system, system, system], separators=(",", ":"))
-        total = len(reader.exposures()["id"])
-        self.wait(f"JSON.stringify(({ROWS})()) === '{rows}'")
-        self.wait(f"document.querySelector('.cw-table')?.dataset.rows === '{total}'")
-        self.wait(f"document.querySelector(\"[data-name='found'] b\")?.textContent === '{total}'")
-
-    @property
-    def kernel(self) -> str:
-        return self.page.evaluate(KERNEL)
-
-
 def test_page_shows_the_ledger_in_all_tabs_and_after_a_reload(tab, wall, kiosk, filled, reader):
     other = tab(kiosk.url)
     wall.shows(reader)
@@ -164,6 +128,35 @@ def test_kiosk_has_no_control_and_control_page_has(wall, desk):
     assert wall.page.locator(pressable).count() == 0
     names = desk.page.locator(".cw-bar button:visible").all_inner_texts()
     assert {"Pause", "Stop", "End engine", "Parameters"} <= set(names)
+
+
+def test_the_workflow_is_behind_a_tab_and_only_who_controls_can_change_it(wall, desk, filled, reader):
+    done = next(node.done for node in reader.nodes() if node.name == "ctf")
+    for t, sizes in ((wall, [(1280, 800), (1920, 1080)]), (desk, [(1280, 800)])):
+        t.page.click(".cw-session > .cw-tabs [data-name=Workflow], .cw-bar > .cw-tabs [data-name=Workflow]")
+        t.wait("document.querySelectorAll('.cw-workflow .cw-node').length === 5")
+        t.wait(f"document.querySelector('.cw-node[data-name=ctf] .cw-count-done')?.dataset.count === '{done}'")
+        t.page.focus(".cw-node[data-name=ctf]")
+        t.page.keyboard.press("Enter")
+        t.wait("document.querySelector('.cw-step-panel .cw-plot')?.dataset.rows > 0")
+        assert "micrograph from maxshift" in t.page.inner_text(".cw-step-head")
+        for size in sizes:
+            t.page.set_viewport_size({"width": size[0], "height": size[1]})
+            t.page.wait_for_timeout(300)
+            page = "() => [document.scrollingElement.scrollWidth, document.scrollingElement.scrollHeight]"
+            assert tuple(t.page.evaluate(page)) <= size
+            plots = "() => [...document.querySelectorAll('.cw-step-panel .cw-plot')].map((e) => e.clientHeight)"
+            assert min(t.page.evaluate(plots)) > 100
+    assert wall.page.locator("button, input, select, textarea, [contenteditable=true]").count() == 0
+    desk.page.get_by_role("button", name="Hold here").click()
+    wait_until(lambda: inbox.read(filled.folder))
+    (command,) = inbox.read(filled.folder)
+    assert (command.name, command.args) == ("hold", {"step": "ctf"})
+    inbox.remove(filled.folder, command.ref)
+    for t in (wall, desk):
+        t.page.click(".cw-session > .cw-tabs [data-name=Session], .cw-bar > .cw-tabs [data-name=Session]")
+        t.wait("document.querySelector('.cw-left').offsetParent !== null")
+        assert t.faults == []
 
 
 def test_clicks_show_an_exposure_and_a_failed_one_says_why(wall, reader):

@@ -1,0 +1,43 @@
+"""A page in a browser of its own: what it shows, what it asked for, and what it complained of."""
+
+from __future__ import annotations
+
+import json
+
+ROWS = "() => [...document.querySelectorAll('.cw-left .cw-plot')].map((e) => Number(e.dataset.rows))"
+KERNEL = "() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
+
+
+class Tab:
+    """A page, what it asked for, and what it complained of."""
+
+    def __init__(self, browser, url: str) -> None:
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800})
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("websocket", lambda w: self.requests.append(w.url))
+        self.page.on("pageerror", lambda e: self.faults.append(str(e)))
+        self.page.on("console", lambda m: m.type == "error" and self.faults.append(m.text))
+        self.page.goto(url)
+
+    def wait(self, condition: str) -> None:
+        self.page.wait_for_function(f"() => {condition}", timeout=90_000, polling=100)
+
+    def ready(self) -> Tab:
+        self.wait("document.querySelectorAll('.cw-left .cw-plot[data-rows]').length === 7")
+        return self
+
+    def shows(self, reader) -> None:
+        """Wait until the plots have as many rows as the ledger: drift, three of the CTF, three of the load."""
+        align, ctf, system = (len(r["id"]) for r in (reader.rows("align"), reader.rows("ctf"), reader.system()))
+        rows = json.dumps([align, ctf, ctf, ctf, system, system, system], separators=(",", ":"))
+        total = len(reader.exposures()["id"])
+        self.wait(f"JSON.stringify(({ROWS})()) === '{rows}'")
+        self.wait(f"document.querySelector('.cw-table')?.dataset.rows === '{total}'")
+        self.wait(f"document.querySelector(\"[data-name='found'] b\")?.textContent === '{total}'")
+
+    @property
+    def kernel(self) -> str:
+        return self.page.evaluate(KERNEL)
