@@ -12,6 +12,10 @@ class InputError(CryowidgetsError):
     """A file that cannot be used: missing, truncated, unreadable, of the wrong size. Names the file."""
 
 
+class ProgramError(CryowidgetsError):
+    """An outside program that is missing, failed, took too long, or wrote nonsense. Names the program and its log."""
+
+
 class ParameterError(CryowidgetsError):
     """A parameter that does not exist or a value that it does not take. Names the parameter."""
 

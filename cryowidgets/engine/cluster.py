@@ -35,6 +35,7 @@ def main(workers: int) -> None:
         security=security,
         n_workers=workers,
         threads_per_worker=1,
+        resources={"GPU": 1},  # tasks share what GPUs this machine has by a lock, and say so where it has none
         processes=True,
         host="127.0.0.1",
         dashboard_address=None,

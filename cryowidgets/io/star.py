@@ -42,11 +42,17 @@ def read(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
         The file is missing or is not a STAR file; names the line.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: str | os.PathLike = "the star file") -> dict[str, dict[str, Any]]:
+    """Parse the text of a file; `path` is what errors call it. See `read`."""
+    lines = text.splitlines()
     blocks: dict[str, dict[str, Any]] = {}
     block: dict[str, Any] | None = None
     looping = header = False
