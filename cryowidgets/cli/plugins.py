@@ -80,11 +80,16 @@ def takes(protocol: Any) -> str:
     if protocol.takes is None:
         return "files"
     if isinstance(protocol.takes, Many):
-        return f"{protocol.takes.every} × {protocol.takes.kind.__name__}"
+        return f"{_number(protocol, protocol.takes.every)} × {protocol.takes.kind.__name__}"
     if isinstance(protocol.takes, Recent):
-        return f"{protocol.takes.kind.__name__} of {protocol.takes.count}"
+        return f"{protocol.takes.kind.__name__} of {_number(protocol, protocol.takes.count)}"
     between = {Either: " or ", Without: " without "}.get(type(protocol.takes), " + ")
     return between.join(kind.__name__ for kind in protocol.inputs().values())
+
+
+def _number(protocol: Any, number: int | str) -> int:
+    """A number, or the default of the parameter that holds it."""
+    return number if isinstance(number, int) else protocol.parameters()[number].default
 
 
 def _text(found: list[dict[str, Any]]) -> str:

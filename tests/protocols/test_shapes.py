@@ -6,6 +6,7 @@ from cryowidgets.cli.plugins import takes
 from cryowidgets.model import Ctf, Item, Micrograph, Movie, Particles
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Either, Protocol, Recent, Without
+from cryowidgets.protocols.defocus_sampler import DefocusSampler
 from cryowidgets.workflow import StepSpec, check
 
 
@@ -50,6 +51,7 @@ def test_what_they_take_is_said_in_words():
         "Item without Item",
         "Micrograph of 50",
     ]
+    assert takes(DefocusSampler) == "Ctf of 100"
 
 
 def test_kinds_are_those_of_the_sources_where_any_will_do():
