@@ -1,4 +1,24 @@
-"""Workflows as data: what a document holds, and how it is written down; `reading` makes it of a text."""
+"""Workflows as data: what a document holds, and how it is written down; `reading` makes it of a text.
+
+A document is JSON. Only name, version and steps must be there::
+
+    {
+      "version": 2, "name": "monday", "description": "what it is for", "category": "live",
+      "steps": [
+        {"name": "movies", "protocol": "ImportMovies",
+         "params": {"pattern": {"ask": "movies", "label": "Movies"},
+                    "voltage": {"ask": "volt", "label": "Voltage", "default": 300}}},
+        {"name": "align", "protocol": "AlignMovie", "params": {"binning": 2}, "inputs": {"movie": "movies"},
+         "label": "Motion", "comment": "for people", "after": ["movies"], "hold": true}
+      ],
+      "inert": [{"name": "masks", "origin": "scipion:SomeProtocol", "inputs": {"movies": "movies"}}],
+      "simulate": {"movies": 24, "every": 5}
+    }
+
+What is asked has the type and the unit of the parameter that it fills; of a text a document may add ``"type": "file"``
+or ``"folder"``, so that there must be one. The same id in several places is one question. Without a default it must be
+answered.
+"""
 
 from __future__ import annotations
 

@@ -64,6 +64,8 @@ class _Reading:
         simulate = self._simulate(content.get(SIMULATE))
         if simulate is not None and not any(step.protocol == "ImportMovies" for step in steps):
             self.faults.append("a microscope is simulated, but no step imports movies (ImportMovies)")
+        if simulate is not None and any(part.name == SIMULATE for part in (*steps, *inert)):
+            self.faults.append(f"a step beside a simulated microscope cannot be called {SIMULATE!r}")
         self.faults += check(steps, inert)
         self._defaults(steps)
         return Workflow(

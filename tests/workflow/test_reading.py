@@ -167,6 +167,9 @@ def test_a_question_for_what_no_step_has_is_a_fault():
         "step 'more', parameter 'cs' asks for 'v' with another label ('CS') than before ('Cs'): write it once",
         "step 'more', parameter 'cs' asks for 'v' with another default ('2') than before ('1'): write it once",
     ]
+    assert faults({**MOVIES, "name": "simulate"}, simulate={}) == [
+        "a step beside a simulated microscope cannot be called 'simulate'"
+    ]
     assert faults(simulate={}) == ["a microscope is simulated, but no step imports movies (ImportMovies)"]
     assert faults(MOVIES, simulate={"movies": 0, "volts": {"ask": "v"}}) == [
         "simulate has no parameter 'volts' to ask for; did you mean 'voltage'?",
