@@ -6,6 +6,7 @@ What becomes of each class and parameter stands in `cryowidgets.workflow.scipion
 
 from __future__ import annotations
 
+import heapq
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,14 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryowidgets.errors import CryowidgetsError, WorkflowError
-from cryowidgets.model import Classes, Ctf, Item, Micrograph, Particles, Picks
+from cryowidgets.model import Classes, Ctf, Item, Micrograph, Movie, Particles, Picks
 from cryowidgets.protocols import durations, registry
 from cryowidgets.protocols.base import Parameter, Protocol
 from cryowidgets.protocols.durations import Duration
 from cryowidgets.workflow.document import Inert, StepSpec, Workflow
-from cryowidgets.workflow.scipion_entries import HOLDS, OURS, Entry, decode, entries, is_scipion, split, text_of, waits
+from cryowidgets.workflow.scipion_entries import (
+    HOLDS,
+    OURS,
+    Entry,
+    Pointer,
+    decode,
+    entries,
+    is_scipion,
+    split,
+    text_of,
+    waits,
+)
 from cryowidgets.workflow.scipion_rules import AT_IMPORT, About, Counterpart, truth
-from cryowidgets.workflow.scipion_table import REPLACED, SILENT, TABLE
+from cryowidgets.workflow.scipion_table import REASONS, SILENT, TABLE
 from cryowidgets.workflow.scipion_write import dump, lacking
 
 if TYPE_CHECKING:
@@ -147,17 +159,21 @@ class _Taking:
         self.steps: dict[int, StepSpec] = {}
         self.gives: dict[int, type[Item]] = {}
         self.inert: dict[int, Inert] = {}
+        self.through: dict[int, int] = {}
         self.at_import: dict[str, dict[str, Any]] = {}
 
     def take(self) -> tuple[tuple[StepSpec, ...], tuple[Inert, ...]]:
         """Steps and inert steps, in the order of the list."""
         for place in self._sorted():
             self._place(place)
+        for place in reversed(self.through):
+            self._move(place)
         self._circling()
         self._untie()
         for place, entry in enumerate(self.entries):
             if place in self.steps:
                 self._wait(place, entry)
+            self._signal(place, entry)
         self._tell_imports()
         self.notes.sort(key=lambda note: self.places.get(note.step, -1))
         return (
@@ -178,7 +194,9 @@ class _Taking:
                     if pointer.id in self.at and key in linking.get(entry.kind, ())
                 }
                 for place, entry in enumerate(self.entries)
-            }
+            },
+            # a picker may use the CTF of the same micrographs without pointing to it
+            {place: 1 for place, entry in enumerate(self.entries) if "pick" in entry.kind.lower()},
         )
 
     def _circling(self) -> None:
@@ -216,23 +234,72 @@ class _Taking:
             inputs, links, reason = self._inputs(entry, counterpart, protocol)
             if reason:
                 why = why or reason
+                source = self._passing(entry, counterpart, protocol)
+                if source is not None:
+                    self.through[place] = source
+                    return
                 continue
-            self.notes += [Note(name, "link", sentence) for sentence in links]
-            params = self._params(place, entry, counterpart, protocol, inputs, told)
-            kinds = {name: self.gives[self.places[source]] for name, source in inputs.items()}
-            self.gives[place] = protocol.kinds(kinds)[1]
-            self.steps[place] = StepSpec(
-                name,
-                counterpart.ours,
-                params,
-                inputs,
-                _label(entry, name, told),
-                entry.comment,
-                hold=truth(entry.values.get(HOLDS)),
-            )
+            self._note_links(name, links)
+            self._run(place, counterpart, protocol, inputs)
             return
         kind = entry.kind or "what has no class"
-        self._keep(place, why or REPLACED.get(entry.kind) or f"{kind} has no counterpart here")
+        self._keep(place, why or REASONS.get(entry.kind) or f"{kind} has no counterpart here")
+
+    def _run(self, place: int, counterpart: Counterpart, protocol: type[Protocol], inputs: Mapping[str, str]) -> None:
+        """Make a step of a protocol whose links are known."""
+        entry, name = self.entries[place], self.names[place]
+        told = entry.values.get(OURS)
+        params = self._params(place, entry, counterpart, protocol, inputs, told)
+        kinds = {name: self.gives[self.places[source]] for name, source in inputs.items()}
+        self.gives[place] = protocol.kinds(kinds)[1]
+        label, hold = _label(entry, name, told), truth(entry.values.get(HOLDS))
+        self.steps[place] = StepSpec(name, counterpart.ours, params, dict(inputs), label, entry.comment, hold=hold)
+
+    def _passing(self, entry: Entry, counterpart: Counterpart, protocol: type[Protocol]) -> int | None:
+        """The import from which a gate passes movies on, where ours looks at their micrographs."""
+        if not counterpart.later:
+            return None
+        (name,) = protocol.inputs()
+        pointer = _pointer(entry, counterpart, name)
+        source = self.at.get(pointer.id) if pointer else None
+        while source in self.through:
+            source = self.through[source]
+        return source if source in self.gives and issubclass(self.gives[source], Movie) else None
+
+    def _move(self, place: int) -> None:
+        """Put a gate of movies behind the step that makes their micrographs, and before all that uses those."""
+        entry = self.entries[place]
+        users = [
+            p for p in range(len(self.entries)) if any(q.id == entry.id for q in self.entries[p].pointers.values())
+        ]
+        align = next((p for p in users if p in self.gives and issubclass(self.gives[p], Micrograph)), None)
+        counterpart = next(_counterparts(entry, None))
+        protocol = registry.get(counterpart.ours)
+        if align is None:
+            self._keep(place, "nothing makes micrographs of the movies that it passes on")
+            return
+        name, source = self.names[place], self.names[align]
+        (taken,) = protocol.inputs()
+        for user, step in list(self.steps.items()):
+            inputs = {key: name if value == source else value for key, value in step.inputs.items()}
+            self.steps[user] = replace(step, inputs=inputs)
+        self._run(place, counterpart, protocol, {taken: source})
+        self._note(
+            name, "link", f"Stands after {source} here, for it looks at micrographs; what used {source} uses it."
+        )
+
+    def _signal(self, place: int, entry: Entry) -> None:
+        """A trigger that is closed by another: there the other names it, here it names the other."""
+        if place not in self.steps or not truth(entry.values.get("triggerSignal")):
+            return
+        pointer = entry.pointers.get("triggerProt")
+        target = self.at.get(pointer.id) if pointer else None
+        if target in self.steps and "closed_by" in registry.get(self.steps[target].protocol).parameters():
+            step = self.steps[target]
+            self.steps[target] = replace(step, params={**step.params, "closed_by": self.names[place]})
+            self._note(step.name, "converted", f"It is closed by {self.names[place]}.")
+        else:
+            self._note(self.names[place], "dropped", "Left out: the signal, whose trigger is not among the steps.")
 
     def _keep(self, place: int, why: str) -> None:
         """Keep a protocol as it is, its pointers to what there is being names."""
@@ -259,12 +326,14 @@ class _Taking:
         said: list[str] = []
         wanted = protocol.inputs()
         for name, kind in wanted.items():
-            pointer = next((entry.pointers[p] for p in counterpart.inputs.get(name, ()) if p in entry.pointers), None)
+            pointer = _pointer(entry, counterpart, name)
             if pointer is None:
                 continue
             if pointer.id not in self.at:
                 return {}, [], f"its {name} comes from {pointer.id}, which is not in the file"
             source = self.at[pointer.id]
+            while source in self.through:
+                source = self.through[source]
             if source in self.inert:
                 return {}, [], f"its {name} comes from {self.names[source]}, which is not run"
             if "discarded" in pointer.output.lower():
@@ -272,6 +341,13 @@ class _Taking:
             if kind is Item:
                 kind = _meant(pointer.output)
             found = self._giving([source], kind)
+            if found is not None and found != source and _held_back(self.steps[source], kind):
+                found = self._subset(found, source)
+                said.append(
+                    f"Takes its {name} from {self.names[found]}: those of which {self.names[source]} lets a CTF pass."
+                )
+                inputs[name] = self.names[found]
+                continue
             if found is None:
                 what = f"a {kind.__name__}, which neither {self.names[source]} nor what it uses gives"
                 return {}, [], f"its {name} is {what}"
@@ -283,11 +359,14 @@ class _Taking:
             inputs[name] = self.names[found]
         for name, kind in wanted.items():
             if name not in inputs:
-                found = self._giving([self.places[source] for source in inputs.values()], kind)
+                sources = [self.places[source] for source in inputs.values()]
+                found = self._giving(sources, kind)
+                if found is None:
+                    found = self._beside(sources, kind)
                 if found is None:
                     return {}, [], f"the file does not say where its {name} comes from"
                 inputs[name] = self.names[found]
-                said.append(f"Takes its {name} from {self.names[found]}, from which the rest comes.")
+                said.append(f"Takes its {name} from {self.names[found]}.")
         return inputs, said, ""
 
     def _giving(self, front: Iterable[int], kind: type[Item]) -> int | None:
@@ -301,6 +380,26 @@ class _Taking:
             before = (self.steps[p].inputs.values() for p in front if p in self.steps)
             front = [place for names in before for n in names if (place := self.places[n]) not in seen]
         return None
+
+    def _beside(self, sources: Iterable[int], kind: type[Item]) -> int | None:
+        """The first step that gives a kind of item of the same micrographs as some steps give or take."""
+        shared = {self.names[p] for p in sources} | {n for p in sources for n in self.steps[p].inputs.values()}
+        for place in sorted(self.gives):
+            if issubclass(self.gives[place], kind) and shared & set(self.steps[place].inputs.values()):
+                return place
+        return None
+
+    def _subset(self, micrographs: int, ctfs: int) -> int:
+        """The step that lets those micrographs pass of which there is a CTF that passed."""
+        name = f"{self.names[ctfs]}_micrographs"
+        if name not in self.places:
+            place = len(self.names)
+            self.names.append(name)
+            self.places[name] = place
+            inputs = {"first": self.names[micrographs], "second": self.names[ctfs]}
+            self.steps[place] = StepSpec(name, "SubsetSet", {}, inputs)
+            self.gives[place] = Micrograph
+        return self.places[name]
 
     def _params(
         self,
@@ -421,6 +520,9 @@ class _Taking:
         if missing:
             self._note(self.names[place], "link", f"Points to what is not in the file: {', '.join(missing)}.")
 
+    def _note_links(self, step: str, sentences: Iterable[str]) -> None:
+        self.notes += [Note(step, "link", sentence) for sentence in sentences]
+
     def _note(self, step: str, kind: str, sentence: str) -> None:
         self.notes.append(Note(step, kind, sentence))
 
@@ -457,6 +559,20 @@ def _told(told: Any) -> Mapping[str, Any]:
     return params if isinstance(params, Mapping) else {}
 
 
+def _pointer(entry: Entry, counterpart: Counterpart, name: str) -> Pointer | None:
+    """What an input of ours comes from."""
+    for key in counterpart.inputs.get(name, ()):
+        asked = counterpart.asked.get(key)
+        if key in entry.pointers and (asked is None or asked(entry.values)):
+            return entry.pointers[key]
+    return None
+
+
+def _held_back(step: StepSpec, kind: type[Item]) -> bool:
+    """Whether a step of Scipion passes micrographs on as well, where ours passes on their CTFs alone."""
+    return kind is Micrograph and step.protocol in ("FilterCtf", "CtfConsensus") and "SubsetSet" in registry.names()
+
+
 def _meant(output: str) -> type[Item]:
     """The kind that an output's name tells, where a step takes items of any."""
     low = output.lower()
@@ -466,22 +582,24 @@ def _meant(output: str) -> type[Item]:
 _KINDS = {"ctf": Ctf, "micrograph": Micrograph, "coordinate": Picks, "particle": Particles, "class": Classes}
 
 
-def _sorted(wanted: Mapping[int, set[int]]) -> list[int]:
-    """Places, each after those that it wants; those in circles, and behind them, are missing."""
+def _sorted(wanted: Mapping[int, set[int]], rank: Mapping[int, int] | None = None) -> list[int]:
+    """Places, each after those that it wants, lower ranks first; those in circles, and behind them, are missing."""
     users: dict[int, list[int]] = {}
     for place, sources in wanted.items():
         for source in sources:
             users.setdefault(source, []).append(place)
     left = {place: len(sources) for place, sources in wanted.items()}
-    ready = [place for place, count in left.items() if not count]
+    rank = rank or {}
+    ready = [(rank.get(place, 0), place) for place, count in left.items() if not count]
+    heapq.heapify(ready)
     order = []
     while ready:
-        place = ready.pop()
+        _, place = heapq.heappop(ready)
         order.append(place)
         for user in users.get(place, ()):
             left[user] -= 1
             if not left[user]:
-                ready.append(user)
+                heapq.heappush(ready, (rank.get(user, 0), user))
     return order
 
 

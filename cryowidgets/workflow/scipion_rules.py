@@ -99,13 +99,28 @@ def scaled(theirs: str, ours: str, factor: float, default: Any, kind: Callable[[
 
 
 def pixels(theirs: str, ours: str, factor: float, default: Any) -> Rule:
-    """A length in px of theirs, which is one in Å here, `factor` times as long."""
+    """A length in px of theirs, which is one in Å here, `factor` times as long; it may be left open."""
 
     def read(values: Values, about: About) -> dict[str, Any]:
+        if values[theirs] in (None, "") or number(values[theirs]) <= 0:
+            return {}
         return {ours: _neat(number(values[theirs]) * factor * _pixel(about, theirs))}
 
     def write(values: Values, about: About) -> dict[str, Any]:
-        return {theirs: round(values[ours] / factor / _pixel(about, theirs))} if about.pixel_size else {}
+        return {theirs: round(values[ours] / factor / about.pixel_size)} if about.pixel_size else {}
+
+    return Rule({theirs: default}, (ours,), read, write)
+
+
+def optional(theirs: str, ours: str, default: float, none: float = 0.0, factor: float = 1.0) -> Rule:
+    """A number that is negative where it is left open; ours is `none` then, else theirs times `factor`."""
+
+    def read(values: Values, about: About) -> dict[str, Any]:
+        value = number(values[theirs])
+        return {ours: _neat(value * factor) if value > 0 else none}
+
+    def write(values: Values, about: About) -> dict[str, Any]:
+        return {theirs: -1 if values[ours] == none else _neat(values[ours] / factor)}
 
     return Rule({theirs: default}, (ours,), read, write)
 
@@ -201,6 +216,25 @@ def limit(switch: str, theirs: str, ours: str, defaults: tuple[bool, float], off
         return {switch: on, **({theirs: _neat(values[ours] / factor)} if on else {})}
 
     return Rule({switch: defaults[0], theirs: defaults[1]}, (ours,), read, write)
+
+
+def phases(switch: str, low: str, high: str) -> Rule:
+    """Whether the phase shift is searched, and in which range; degrees."""
+
+    def read(values: Values, about: About) -> dict[str, Any]:
+        if not truth(values[switch]):
+            return {"search_phase": False}
+        return {"search_phase": True, "phase_min": number(values[low]), "phase_max": number(values[high])}
+
+    def write(values: Values, about: About) -> dict[str, Any]:
+        return {switch: values["search_phase"], low: values["phase_min"], high: values["phase_max"]}
+
+    return Rule({switch: False, low: 0.0, high: 180.0}, ("search_phase", "phase_min", "phase_max"), read, write)
+
+
+def constant(**values: Any) -> Rule:
+    """Parameters of ours that theirs always means."""
+    return Rule({}, tuple(values), lambda _, about: dict(values), lambda _, about: {})
 
 
 def frames(first: str = "alignFrame0", last: str = "alignFrameN") -> Rule:
@@ -396,10 +430,16 @@ class Counterpart:
         Parameters that have no counterpart, with their defaults: only another value is worth a word.
     when : callable, optional
         Told their values, whether this counterpart is meant.
+    fits : callable, optional
+        Told our values, whether theirs can hold them.
+    asked : mapping
+        Pointers that count only where their values say so.
     fixed : mapping
         What else to write of theirs.
     program : bool
         Whether ours runs the same outside program; where that is missing another counterpart is preferred.
+    later : bool
+        Whether theirs judges movies before they are aligned, and ours their micrographs.
     word : str
         What is different here, a sentence.
     """
@@ -410,6 +450,9 @@ class Counterpart:
     rules: tuple[Rule, ...] = ()
     idle: Mapping[str, Any] = field(default_factory=dict)
     when: Callable[[Values], bool] | None = None
+    fits: Callable[[Values], bool] | None = None
+    asked: Mapping[str, Callable[[Values], bool]] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     program: bool = False
+    later: bool = False
     word: str = ""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cryowidgets.workflow.scipion_flow import FLOW
+from cryowidgets.workflow.scipion_programs import PROGRAMS
 from cryowidgets.workflow.scipion_rules import (
     Counterpart,
     Rule,
@@ -21,6 +23,7 @@ from cryowidgets.workflow.scipion_rules import (
     movie_files,
     number,
     patches,
+    phases,
     pixel_size,
     resolution,
     same,
@@ -232,18 +235,6 @@ _MAX_SHIFT = Counterpart(
 _MICROGRAPH = {"micrograph": ("inputMicrographs",)}
 
 
-def _phases(switch: str, low: str, high: str) -> Rule:
-    def read(values: Mapping[str, Any], about: Any) -> dict[str, Any]:
-        if not truth(values[switch]):
-            return {"search_phase": False}
-        return {"search_phase": True, "phase_min": number(values[low]), "phase_max": number(values[high])}
-
-    def write(values: Mapping[str, Any], about: Any) -> dict[str, Any]:
-        return {switch: values["search_phase"], low: values["phase_min"], high: values["phase_max"]}
-
-    return Rule({switch: False, low: 0.0, high: 180.0}, ("search_phase", "phase_min", "phase_max"), read, write)
-
-
 def _of_frames() -> Rule:
     """Whether the spectrum is that of the frames."""
     return Rule(
@@ -262,7 +253,7 @@ _CTFFIND = Counterpart(
         same("windowSize", "box", 512),
         resolution("lowRes", "highRes", (30.0, 5.0), digital=False),
         defocus("minDefocus", "maxDefocus", (5000.0, 50000.0), micrometres=False),
-        _phases("findPhaseShift", "minPhaseShift", "maxPhaseShift"),
+        phases("findPhaseShift", "minPhaseShift", "maxPhaseShift"),
         _of_frames(),
     ),
     idle={
@@ -288,7 +279,7 @@ _GCTF = Counterpart(
         same("windowSize", "box", 1024),
         resolution("lowRes", "highRes", (50.0, 4.0), digital=False),
         defocus("minDefocus", "maxDefocus", (5000.0, 90000.0), micrometres=False),
-        _phases("doPhShEst", "phaseShiftL", "phaseShiftH"),
+        phases("doPhShEst", "phaseShiftL", "phaseShiftH"),
     ),
     idle={
         "ctfDownFactor": 1.0,
@@ -323,7 +314,7 @@ _XMIPP_CTF = Counterpart(
         same("windowSize", "box", 512),
         resolution("lowRes", "highRes", (0.05, 0.35), digital=True),
         defocus("minDefocus", "maxDefocus", (0.25, 4.0), micrometres=True),
-        _phases("findPhaseShift", "minPhaseShift", "maxPhaseShift"),
+        phases("findPhaseShift", "minPhaseShift", "maxPhaseShift"),
     ),
     idle={
         "AutoDownsampling": False,
@@ -407,6 +398,8 @@ _CTF_FILTER = Counterpart(
 
 TABLE: tuple[Counterpart, ...] = (
     _IMPORT,
+    *PROGRAMS,
+    *FLOW,
     _MOTIONCOR,
     _FLEXALIGN,
     _RELION_MOTION,
@@ -420,7 +413,7 @@ TABLE: tuple[Counterpart, ...] = (
     _CTF_FILTER,
 )
 
-REPLACED: Mapping[str, str] = {
+REASONS: Mapping[str, str] = {
     "ProtMonitorSummary": "the page, the report and the alarms of a project show what it shows",
     "ProtMonitorCTF": "the page and the alarms of a project show what it shows",
     "ProtMonitorSystem": "the page shows the load of the machine",
@@ -428,8 +421,12 @@ REPLACED: Mapping[str, str] = {
     "ProtMonitorISPyB": "results are handed to other systems by listeners of a project",
     "ProtMonitorISPyB_ESRF": "results are handed to other systems by listeners of a project",
     "ProtOSCEM": "the export of a project describes its processing",
+    "ProtRelion2Autopick": "its templates come from another step: give RelionAutopick a stack of them",
+    "ProtUnionSet": "JoinSets joins two sets, and here are more",
+    "ProtSplitSet": "SplitSet passes one part on: add one for each part",
+    "ProtImportMicrographs": "here a session begins with movies",
 }
-"""Protocols of Scipion that need no step here, and what does their work instead."""
+"""Why some protocols of Scipion have no counterpart here, and what does their work instead."""
 
 OUTPUTS: Mapping[str, str] = {
     "Movie": "outputMovies",

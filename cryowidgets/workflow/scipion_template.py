@@ -167,6 +167,7 @@ def parse(text: str, name: str, folder: Path | None = None) -> ScipionTemplate:
                 faults.append(field)
                 around[-1] += "null"
                 around.append("")
+    around[0] = "\n" * (first - 1) + around[0]  # so that lines are those of the file
     faults += _twice(fields)
     if faults:
         raise WorkflowError(f"{name} cannot be used:" + "".join(f"\n- {fault}" for fault in faults))

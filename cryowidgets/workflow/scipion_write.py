@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cryowidgets.errors import CryowidgetsError
+from cryowidgets.model import Item
 from cryowidgets.protocols import registry
+from cryowidgets.workflow.checks import ordered
 from cryowidgets.workflow.document import Inert, StepSpec, Workflow
 from cryowidgets.workflow.scipion_entries import CLASS, COMMENT, HOLDS, ID, LABEL, OURS, WAITS
 from cryowidgets.workflow.scipion_rules import AT_IMPORT, About, Counterpart
@@ -41,12 +43,20 @@ class _Writing:
         self.workflow = workflow
         self.steps = {step.name: step for step in workflow.steps}
         self.ids = _ids(workflow)
+        self.gives = _gives(workflow)
 
     def parts(self) -> Iterator[dict[str, Any]]:
+        parts = {}
         for step in self.workflow.steps:
             counterpart = _counterpart(step)
             if counterpart is not None:
-                yield self._step(step, counterpart)
+                parts[step.name] = self._step(step, counterpart)
+        for step in self.workflow.steps:
+            sender = parts.get(str(step.params.get("closed_by", "")))
+            if step.name in parts and sender is not None:
+                parts[step.name]["triggerWait"] = True
+                sender |= {"triggerSignal": True, "triggerProt": self.ids[step.name]}
+        yield from parts.values()
         for part in self.workflow.inert:
             if part.name in self.ids:
                 yield self._inert(part)
@@ -92,11 +102,9 @@ class _Writing:
 
     def _output(self, source: str, pointer: str) -> str:
         """What Scipion calls the output of a step that a pointer wants."""
-        step = self.steps.get(source)
-        if step is None:
-            return "output"
+        gives = self.gives.get(source)
         named = {"inputMovies": "outputMovies", "inputMicrographs": "outputMicrographs"}.get(pointer)
-        return named or OUTPUTS.get(registry.get(step.protocol).gives.__name__, "output")
+        return named or OUTPUTS.get(gives.__name__ if gives else "", "output")
 
     def _values(self, step: StepSpec) -> dict[str, Any]:
         """All parameters of a step, and those of its import."""
@@ -134,7 +142,24 @@ class _Writing:
 
 def _counterpart(step: StepSpec) -> Counterpart | None:
     """The first of the table that stands for a step: the nearest comes first."""
-    return next((c for c in TABLE if c.ours == step.protocol), None) if step.protocol in registry.names() else None
+    if step.protocol not in registry.names():
+        return None
+    fitting = (c for c in TABLE if c.ours == step.protocol and (c.fits is None or c.fits(step.params)))
+    return next(fitting, None)
+
+
+def _gives(workflow: Workflow) -> dict[str, type[Item]]:
+    """What each step gives; those that pass things on, what they are given."""
+    found: dict[str, type[Item]] = {}
+    try:
+        steps = ordered(workflow.steps)
+    except CryowidgetsError:
+        steps = list(workflow.steps)
+    for step in steps:
+        if step.protocol in registry.names():
+            sources = {name: found[source] for name, source in step.inputs.items() if source in found}
+            found[step.name] = registry.get(step.protocol).kinds(sources)[1]
+    return found
 
 
 def _all(step: StepSpec) -> dict[str, Any]:
