@@ -8,19 +8,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryowidgets import workflow
-from cryowidgets.engine import inbox
+from cryowidgets.engine import adding, inbox
 from cryowidgets.errors import ParameterError, ProjectError, WorkflowError
 from cryowidgets.model import Ctf, Micrograph
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.store import lock
-from cryowidgets.store.queries import ExposureRow, Reader
+from cryowidgets.store.nodes import Cost
+from cryowidgets.store.queries import Event, ExposureRow, Reader
 from cryowidgets.store.store import Store
 from cryowidgets.workflow import Inert, StepSpec, Template, Workflow
 from cryowidgets.workflow.simulation import Simulation
@@ -117,7 +118,7 @@ class Project:
                 for key, value in {**_head(document), **({"comment": comment} if comment else {})}.items():
                     store.put(key, value)
                 for step in workflow.ordered(steps):
-                    _add(store, step)
+                    adding.add_step(store, step)
         finally:
             store.close()
         return cls(folder)
@@ -273,21 +274,52 @@ class Project:
         return compare(truth, [found for found in results if len(found) > 1])
 
     def add(self, step: StepSpec) -> None:
-        """Add a step. A running engine does not learn of it; add steps before it starts."""
-        if self.running():
-            raise WorkflowError("Steps are added while no engine runs: stop it first ('quit'), then start it again.")
+        """Add a step, also while an engine works: what is there is done first, then what comes.
+
+        Raises
+        ------
+        WorkflowError
+            It does not fit.
+        ProjectError
+            The engine has not answered within ten seconds; it adds the step as soon as it can.
+        """
         from cryowidgets.engine.inherited import take_over
 
+        if self.running():
+            ref = self.send("add", step=step.to_dict())
+            answer = self._answer(ref)
+            if answer and answer.kind == "command":
+                return
+            if answer:
+                raise WorkflowError(answer.text)
+            if self.running():
+                raise ProjectError(
+                    f"The engine of {self.folder} is busy and has not answered yet: it adds step {step.name!r} as "
+                    "soon as it can, and says so in its log."
+                )
+            inbox.remove(self.folder, ref)  # it ended meanwhile, before it saw the command
         guard = lock.WriterLock(self.folder)
         try:
             store = Store(self.folder)
             try:
                 take_over(store)
-                _add(store, step)
+                adding.check(store, step)
+                adding.add_step(store, step)
             finally:
                 store.close()
         finally:
             guard.release()
+
+    def _answer(self, ref: str, patience: float = 10.0) -> Event | None:
+        """What a running engine made of a command; None where it does not say so in time."""
+        until = time.monotonic() + patience
+        with self.reader() as reader:
+            while time.monotonic() < until and self.running():
+                answer = reader.answer(ref)
+                if answer:
+                    return answer
+                time.sleep(0.02)
+            return reader.answer(ref)
 
     def __repr__(self) -> str:
         return f"Project({str(self.folder)!r})"
@@ -303,7 +335,10 @@ class ProjectWorkflow:
     def steps(self) -> list[StepSpec]:
         """The steps as a document would hold them."""
         with self._project.reader() as reader:
-            return [StepSpec(s.name, s.protocol, s.params, s.inputs) for s in reader.steps().values()]
+            return [
+                StepSpec(s.name, s.protocol, s.params, s.inputs, s.label, s.comment, s.after, s.hold)
+                for s in reader.steps().values()
+            ]
 
     @property
     def movies(self) -> Step:
@@ -313,8 +348,28 @@ class ProjectWorkflow:
                 return Step(self._project, step.name)
         raise WorkflowError("This workflow imports no movies.")
 
-    def add(self, protocol: str | type[Protocol], name: str | None = None, **values: Any) -> Step:
-        """Add a step: links by input name (or its plural) as `Step` or step name, everything else a parameter.
+    def add(
+        self,
+        protocol: str | type[Protocol],
+        name: str | None = None,
+        *,
+        after: Iterable[Step | str] = (),
+        hold: bool = False,
+        **values: Any,
+    ) -> Step:
+        """Add a step, at any time: what is there is done first, then what comes.
+
+        Parameters
+        ----------
+        protocol : str or type
+        name : str, optional
+            By default the protocol's in lower case, with a number where there is such a step already.
+        after : iterable of Step or str
+            Steps that must have ended before this one begins.
+        hold : bool
+            Begin nothing at it until it is released.
+        **values
+            Links by input name (or its plural) as `Step` or step name; everything else is a parameter.
 
         Raises
         ------
@@ -333,7 +388,9 @@ class ProjectWorkflow:
                 if key in values:
                     source = values.pop(key)
                     inputs[input] = source.name if isinstance(source, Step) else str(source)
-        step = StepSpec(name, registry.name_of(cls), cls(**values).values(), inputs)
+        ended = tuple(other.name if isinstance(other, Step) else str(other) for other in after)
+        params = cls(**values).values()
+        step = StepSpec(name, registry.name_of(cls), params, inputs, after=ended, hold=hold)
         faults = workflow.check([*present, step])
         if faults:
             raise WorkflowError("\n".join(faults))
@@ -365,14 +422,49 @@ class Step:
     def state(self) -> str:
         return self._row.state
 
-    def set(self, redo: bool = False, **values: Any) -> None:
-        """Change parameters: for new items, or with `redo` for all that was done and what came of it.
+    def set(self, redo: bool = False, scope: str = "", **values: Any) -> None:
+        """Change parameters. A value that is refused is refused here, before anything is sent to the engine.
 
-        A value that is refused is refused here, before anything is sent to the engine.
+        Parameters
+        ----------
+        redo : bool
+            The same as scope `branch`.
+        scope : str, optional
+            ``new`` for new items only, while older results count as outdated; ``branch`` for what was done here and
+            all that came of it; ``all`` for all that came of the movies. See `cost`.
+        **values
+            Parameters of the step's protocol.
         """
         protocol = registry.get(self.protocol)
         protocol(**{**protocol.known(self.params), **values})
-        self.project.send("set", step=self.name, values=values, redo=redo)
+        scope = scope or ("branch" if redo else "new")
+        self.cost(scope)  # refuses what is no scope
+        self.project.send("set", step=self.name, values=values, scope=scope)
+
+    def cost(self, scope: str = "branch") -> Cost:
+        """How many tasks a change with this scope would have done again, and how long that takes."""
+        with self.project.reader() as reader:
+            return reader.cost(self.name, scope)
+
+    def hold(self) -> None:
+        """Begin nothing at this step until it is released."""
+        self.project.send("hold", step=self.name)
+
+    def release(self) -> None:
+        """Go on where it was held, stopped or reset."""
+        self.project.send("release", step=self.name)
+
+    def stop(self) -> None:
+        """Begin nothing more here and at what depends on it; what is under way is finished."""
+        self.project.send("stop_branch", step=self.name)
+
+    def restart(self) -> None:
+        """Do again what was done here, and all that came of it."""
+        self.project.send("restart", step=self.name)
+
+    def reset(self) -> None:
+        """Take away what was made here, files too, and all that came of it; nothing is done until it is restarted."""
+        self.project.send("reset", step=self.name)
 
     def widget(self) -> Any:
         """Form, state, log and results of the step, to be displayed in a notebook."""
@@ -423,17 +515,3 @@ def _head(document: Workflow) -> dict[str, str]:
 
 def _with(step: StepSpec, values: Mapping[str, Any]) -> StepSpec:
     return replace(step, params=registry.get(step.protocol)(**{**step.params, **values}).values())
-
-
-def _add(store: Store, step: StepSpec) -> None:
-    protocol = registry.get(step.protocol)
-    said = {"label": step.label, "comment": step.comment, "after": step.after, "hold": step.hold}
-    store.add_step(
-        step.name,
-        step.protocol,
-        protocol.gives,
-        dict(step.params),
-        dict(step.inputs),
-        fold=protocol.is_fold(),
-        **{key: value for key, value in said.items() if value},
-    )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from cryowidgets.engine import adding
 from cryowidgets.errors import CommandError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.import_movies import ImportMovies
+from cryowidgets.store import changes
+from cryowidgets.store.nodes import cost
+from cryowidgets.workflow import StepSpec
 
 if TYPE_CHECKING:
     from cryowidgets.engine.engine import Engine
@@ -62,16 +67,71 @@ def _retry(engine: Engine, step: str | None = None, exposure: int | None = None)
     return f"{count} failed tasks are tried again"
 
 
-def _set(engine: Engine, step: str, values: dict[str, Any], redo: bool = False) -> str:
+def _set(engine: Engine, step: str, values: dict[str, Any], redo: bool = False, scope: str = "") -> str:
     s = _step(engine, step)
+    scope = scope or ("branch" if redo else "new")
     protocol = registry.get(s.protocol)(**{**s.params, **values})
-    engine.store.set_params(step, {**s.params, **values}, redo)
+    values = {name: getattr(protocol, name) for name in values}  # numbers, though they may have come as texts
+    price = cost(engine.store.query, engine.store.steps(), step, scope)
+    # Where and how long to look for movies changes nothing of those that are in.
+    outdates = not isinstance(protocol, ImportMovies) or any(
+        protocol.parameters()[name].group != "Movies" for name in values
+    )
+    engine.store.set_params(step, {**s.params, **values}, scope=scope, outdates=outdates)
     if isinstance(protocol, ImportMovies):
-        if redo:
+        if scope != "new":
             engine.describe_again(step, protocol)
         engine.open_door()
     engine.desk.reset()
-    return f"{step}: " + ", ".join(f"{k} = {v!r}" for k, v in values.items())
+    return f"{step}: " + ", ".join(f"{k} = {v!r}" for k, v in values.items()) + f"; {price}"
+
+
+def _add(engine: Engine, step: dict[str, Any]) -> str:
+    spec = _spec(step)
+    adding.check(engine.store, spec)
+    adding.add_step(engine.store, spec)
+    engine.desk.reset()
+    if spec.protocol == ImportMovies.__name__:
+        engine.open_door()
+    return f"step {spec.name} was added; what is there already is done first, then what comes"
+
+
+def _hold(engine: Engine, step: str) -> str:
+    _step(engine, step)
+    changes.hold(engine.store, step)
+    return f"nothing is begun at {step} until it is released"
+
+
+def _release(engine: Engine, step: str) -> str:
+    s = _step(engine, step)
+    going = changes.release(engine.store, step)
+    if not s.inputs:
+        engine.open_door()
+    return f"{' and '.join(going)} may begin" if going else f"{step} was not held"
+
+
+def _stop_branch(engine: Engine, step: str) -> str:
+    if not _step(engine, step).inputs:
+        raise CommandError(f"Step {step!r} imports the movies: 'stop' closes its stream, 'pause' holds all steps.")
+    return f"stopped: {', '.join(changes.stop_branch(engine.store, step))}; what is under way is finished"
+
+
+def _restart(engine: Engine, step: str) -> str:
+    s = _step(engine, step)
+    price = cost(engine.store.query, engine.store.steps(), step, "branch")
+    if not s.inputs:
+        engine.describe_again(step, ImportMovies(**s.params))
+    again = changes.restart(engine.store, step)
+    engine.desk.reset()
+    return f"{', '.join(again)} begin again: {price}"
+
+
+def _reset(engine: Engine, step: str) -> str:
+    _step(engine, step)
+    gone = changes.reset(engine.store, step)
+    engine.states.clearing = changes.clearing(engine.store)
+    engine.desk.reset()
+    return f"results and files of {', '.join(gone)} are gone; {step} does nothing until it is restarted"
 
 
 def _reject(engine: Engine, exposure: int, why: str = "rejected by hand") -> str:
@@ -118,6 +178,16 @@ def _step(engine: Engine, name: str):
     return steps[name]
 
 
+def _spec(content: Any) -> StepSpec:
+    known = {field.name for field in fields(StepSpec)}
+    if not isinstance(content, dict) or not {"name", "protocol"} <= set(content) <= known:
+        raise CommandError(
+            f"{content!r} is not a step: write its name, protocol, params and inputs; it may have "
+            f"{', '.join(sorted(known - {'name', 'protocol', 'params', 'inputs'}))}."
+        )
+    return StepSpec(**{**content, "after": tuple(content.get("after", ()))})
+
+
 def _exposure(engine: Engine, id: int) -> str:
     found = engine.store.query("SELECT name FROM exposure WHERE id = ?", (id,))
     if not found:
@@ -132,6 +202,12 @@ _ACTIONS: dict[str, Callable[..., str]] = {
     "reopen": _reopen,
     "retry": _retry,
     "set": _set,
+    "add": _add,
+    "hold": _hold,
+    "release": _release,
+    "stop_branch": _stop_branch,
+    "restart": _restart,
+    "reset": _reset,
     "reject": _reject,
     "readmit": _readmit,
     "scale": _scale,

@@ -40,11 +40,18 @@ class _Lane:
     oldest: list[tuple[float, int, Todo]] = field(default_factory=list)
     waiting: dict[str, Todo] = field(default_factory=dict)
     cursors: dict[str, int] = field(default_factory=dict)
+    busy: set[int] = field(default_factory=set)
+    """exposures under way"""
+    parked: dict[int, Todo] = field(default_factory=dict)
+    """what is to be done again as soon as the older task with the same exposure, and the same files, has ended"""
     flying: int = 0
     handed: int = 0
 
     def add(self, item: Todo) -> None:
         if item.key in self.waiting:
+            return
+        if item.exposure in self.busy:
+            self.parked[item.exposure] = item
             return
         self.waiting[item.key] = item
         heapq.heappush(self.newest, (-item.acquired, -item.inputs[0], item))
@@ -57,6 +64,18 @@ class _Lane:
             item = heapq.heappop(heap)[2]
             if self.waiting.pop(item.key, None) is not None:
                 return item
+
+    def begin(self, exposure: int | None) -> None:
+        self.flying += 1
+        if exposure is not None:
+            self.busy.add(exposure)
+
+    def end(self, exposure: int | None) -> None:
+        self.flying -= 1
+        if exposure is not None:
+            self.busy.discard(exposure)
+            if exposure in self.parked:
+                self.add(self.parked.pop(exposure))
 
 
 class Desk:
@@ -81,7 +100,6 @@ class Desk:
         """Forget what was asked before: at the start, and when parameters, rejections or retries change the answers."""
         if not self._tasks:
             self._store.abandon()  # what an engine before this one had claimed
-        flying = {name: lane.flying for name, lane in self._lanes.items()}
         self._lanes.clear()
         self.broken.clear()
         for step in self._store.steps().values():
@@ -90,7 +108,9 @@ class Desk:
             try:
                 protocol = registry.get(step.protocol)
                 lane = self._lane(step, protocol)
-                lane.flying = flying.get(step.name, 0)
+                for task in self._tasks.values():
+                    if task.step == step.name:
+                        lane.begin(task.exposure)
             except CryowidgetsError as error:
                 self.broken[step.name] = str(error)
                 continue
@@ -126,15 +146,19 @@ class Desk:
         shut = other is not None and other.valve is not None and other.valve.opened
         return lane.valve.let(found, all(closed(source) for source in inputs.values()), shut)
 
-    def take(self, room: int) -> list[Job]:
-        """Claim up to `room` tasks, those furthest along first."""
+    def take(self, room: int, may: Callable[[str], bool] = lambda step: True) -> list[Job]:
+        """Claim up to `room` tasks of steps that `may` begin, those furthest along first."""
         jobs: list[Job] = []
         for name, lane in reversed(self._lanes.items()):
             chosen: list[Todo] = []
-            while lane.waiting and len(jobs) + len(chosen) < room:
-                chosen.append(lane.take())
+            while lane.waiting and len(jobs) + len(chosen) < room and may(name):
+                item = lane.take()
+                if item.exposure in lane.busy:
+                    lane.add(item)
+                    continue
+                lane.begin(item.exposure)
+                chosen.append(item)
             if chosen:
-                lane.flying += len(chosen)
                 step = self._store.steps()[name]
                 for task in self._store.claim(name, chosen):
                     self._tasks[task.id] = task
@@ -148,7 +172,7 @@ class Desk:
             return  # given up in the meantime
         lane = self._lanes.get(task.step)
         if lane:
-            lane.flying -= 1
+            lane.end(task.exposure)
         state, result = outcome.state, outcome.result
         if task.version < self._store.steps()[task.step].valid_from:
             state, result = "superseded", None  # redone with other values in the meantime
@@ -191,7 +215,7 @@ class Desk:
 
     def waiting(self, step: str) -> int:
         lane = self._lanes.get(step)
-        return len(lane.waiting) if lane else 0
+        return len(lane.waiting) + len(lane.parked) if lane else 0
 
     def flying(self, step: str | None = None) -> int:
         if step is None:
@@ -204,6 +228,7 @@ class Desk:
         self._tasks.clear()
         for lane in self._lanes.values():
             lane.flying = 0
+            lane.busy.clear()
         return self._store.abandon()
 
     def _acquired(self, exposure: int | None) -> float:

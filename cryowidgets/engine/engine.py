@@ -24,11 +24,13 @@ from cryowidgets.engine.executors import Executor, make
 from cryowidgets.engine.inherited import take_over
 from cryowidgets.engine.intake import Intake
 from cryowidgets.engine.sources import Door
+from cryowidgets.engine.states import States
 from cryowidgets.engine.system import SystemSampler
 from cryowidgets.errors import CryowidgetsError, EngineRunning
 from cryowidgets.model import Movie
 from cryowidgets.protocols.import_movies import ImportMovies
 from cryowidgets.store.admission import admit, known_optics, known_paths, refuse, set_optics
+from cryowidgets.store.changes import cleared
 from cryowidgets.store.lock import WriterLock
 from cryowidgets.store.store import Store
 
@@ -98,6 +100,7 @@ class Engine:
             self.executor = make(executor, workers) if isinstance(executor, str) else executor
             self._remove_half_written()
             self.desk = Desk(self.store, retries)
+            self.states = States(self.store, self.desk)
             self._system = SystemSampler(self.store.folder)
             self.open_door()
         except BaseException:
@@ -136,22 +139,23 @@ class Engine:
             self._stale_states = True
         self._follow_commands()
         self._look_for_movies()
-        self.desk.refresh(self._closed)
+        self._clear()
+        self.desk.refresh(self.states.closed)
         if self.store.get("paused") != "1":
-            jobs = self.desk.take(self.executor.slots() - self.desk.flying())
+            jobs = self.desk.take(self.executor.slots() - self.desk.flying(), self.states.may_begin)
             for job in jobs:
                 self.executor.submit(job)
             self._stale_states |= bool(jobs)
         if self._stale_states:
             self._stale_states = False
-            self._set_states()
+            self.states.write(self._trouble)
         sample = self._system.sample(self.executor.load())
         if sample:
             self.store.add_system_sample(sample)
 
     def finished(self) -> bool:
         """Nothing comes any more and nothing is left to do."""
-        return self.store.get("stream") == "closed" and all(self._closed(name) for name in self.store.steps())
+        return self.store.get("stream") == "closed" and all(map(self.states.closed, self.store.steps()))
 
     def end(self) -> None:
         """Have `run` end after the present tick; safe from any thread and from signal handlers."""
@@ -235,7 +239,7 @@ class Engine:
             self.store.event("command.refused", f"{command.name}: {error} ({command.by})", ref=command.ref)
 
     def _look_for_movies(self) -> None:
-        if not self._door:
+        if not self._door or not self.states.may_begin(self._source):
             return
         stream = self.store.get("stream")
         arrivals, refusals = self._door.poll()
@@ -279,46 +283,28 @@ class Engine:
         self.store.event("stream", f"the stream closed: {why}")
         self._stale_states = True
 
-    def _closed(self, name: str) -> bool:
-        """Whether a step will give nothing more."""
-        step = self.store.steps()[name]
-        if not step.inputs:
-            return self.store.get("stream") == "closed"
-        if name in self.desk.broken:
-            return True
-        if self.desk.waiting(name) or self.desk.flying(name):
-            return False
-        return self.desk.full(name) or all(self._closed(source) for source in step.inputs.values())
-
-    def _set_states(self) -> None:
-        for step in list(self.store.steps().values()):
-            self.store.set_state(step.name, *self._state(step.name))
-
-    def _state(self, name: str) -> tuple[str, str]:
-        step = self.store.steps()[name]
-        if name in self.desk.broken:
-            return "failed", self.desk.broken[name]
-        if not step.inputs:
-            if self.store.get("stream") == "closed":
-                return "finished", ""
-            return ("scheduled", self._trouble) if self._trouble else ("running", "")
-        tally = dict(self.store.query("SELECT state, n FROM tally WHERE step = ? AND n > 0", (step.id,)))
-        if self._closed(name):
-            if tally.get("failed") and not tally.get("done") and not tally.get("rejected"):
-                return "failed", f"all {tally['failed']} items failed"
-            return "finished", ""
-        if tally or self.desk.waiting(name):
-            return "running", ""
-        held = self.desk.held(name)
-        if held:
-            return "scheduled", f"{held} item{'s' if held > 1 else ''} came; waits for more"
-        return "scheduled", f"waits for {' and '.join(dict.fromkeys(step.inputs.values()))}"
+    def _clear(self) -> None:
+        """Take away the files of steps that were reset, once no task writes there any more."""
+        for name in list(self.states.clearing):
+            if self.desk.flying(name):
+                continue
+            gone = self.store.folder / "steps" / f".gone-{time.time_ns()}"
+            try:
+                (self.store.folder / "steps" / name).rename(gone)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                self.store.event("warning", f"The files of {name} could not be taken away: {error}.", name)
+            else:
+                threading.Thread(target=shutil.rmtree, args=(gone, True)).start()  # many files take long
+            self.states.clearing.remove(name)
+            cleared(self.store, name)
 
     # Begin and end ----------------------------------------------------------------------------------------------
 
     def _remove_half_written(self) -> None:
         """What a killed worker was writing when it died."""
-        for folder in self.store.folder.glob("steps/*/.tmp-*"):
+        for folder in (*self.store.folder.glob("steps/*/.tmp-*"), *self.store.folder.glob("steps/.gone-*")):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _wind_down(self) -> None:
@@ -328,7 +314,7 @@ class Engine:
                 self.desk.book(outcome)
         self.desk.abandon()
         for step in list(self.store.steps().values()):
-            if step.state == "running" or step.state == "scheduled":
+            if step.state == "running" or (step.state == "scheduled" and not step.hold):
                 self.store.set_state(step.name, "stopped", "the engine was told to end; start it again to go on")
 
     @contextmanager

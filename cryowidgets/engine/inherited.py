@@ -25,6 +25,10 @@ def take_over(store: Store) -> None:
         except CryowidgetsError:
             continue  # the desk says so, step by step
     store.upgrade()
+    with store.transaction() as db:
+        # Movies stay valid whatever is set at their import; earlier versions had them wait to be imported again.
+        db.execute("UPDATE step SET valid_from = 1 WHERE valid_from > 1 AND id NOT IN (SELECT step FROM link)")
+        store.forget_steps()
     for step in list(store.steps().values()):
         try:
             _amend(store, step)

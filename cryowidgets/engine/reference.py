@@ -160,9 +160,7 @@ def _look(
     return found
 
 
-def _judge(
-    settings: ImportMovies, lie: _Lie, found: Orientation, evidence: Evidence
-) -> tuple[_Lie, dict[str, str]]:
+def _judge(settings: ImportMovies, lie: _Lie, found: Orientation, evidence: Evidence) -> tuple[_Lie, dict[str, str]]:
     """How to apply the reference, and what to say of it."""
     name, auto = Path(settings.gain).name, settings.gain_rotation == "auto"
     sure = f"correlation {found.correlation:.3f}, {found.sigmas:.0f} standard deviations"

@@ -47,19 +47,9 @@ def read_steps(db: sqlite3.Connection) -> dict[str, Step]:
         f"{later} FROM step s JOIN params p ON p.step = s.id AND p.version = s.version ORDER BY s.id"
     )
     steps = {}
-    for *row, params, fold, fresh_from, label, comment, after, hold, halted in found:
-        steps[row[1]] = Step(
-            *row,
-            params=json.loads(params),
-            inputs=links.get(row[0], {}),
-            fold=bool(fold),
-            fresh_from=fresh_from,
-            label=label,
-            comment=comment,
-            after=tuple(json.loads(after)),
-            hold=bool(hold),
-            halted=halted,
-        )
+    for *head, params, fold, fresh_from, label, comment, after, hold, halted in found:
+        tail = (bool(fold), fresh_from, label, comment, tuple(json.loads(after)), bool(hold), halted)
+        steps[head[1]] = Step(*head, json.loads(params), links.get(head[0], {}), *tail)  # type: ignore[call-arg]
     return steps
 
 

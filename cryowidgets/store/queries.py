@@ -172,6 +172,11 @@ class Reader:
         sql = "SELECT id, time, kind, step, exposure, text FROM event WHERE id > ? ORDER BY id DESC LIMIT ?"
         return [Event(*row) for row in reversed(self._query(sql, (since, limit)))]
 
+    def answer(self, ref: str) -> Event | None:
+        """What became of a command that `inbox.send` gave this reference; None as long as no engine has seen it."""
+        found = self._query("SELECT id, time, kind, step, exposure, text FROM event WHERE ref = ?", (ref,))
+        return Event(*found[0]) if found else None
+
     # Steps ------------------------------------------------------------------------------------------------------
 
     def steps(self) -> dict[str, Step]:

@@ -103,6 +103,7 @@ class Store:
     def upgrade(self) -> str:
         """Bring a project of an earlier version to the present format; see `migrations.upgrade`."""
         self._tables.clear()
+        self._steps = None
         return migrations.upgrade(self._db, self.folder / NAME)
 
     def close(self) -> None:
@@ -162,6 +163,10 @@ class Store:
         if self._steps is None:
             self._steps = read_steps(self._db)
         return self._steps
+
+    def forget_steps(self) -> None:
+        """Have the steps read anew; to be said after each change of the table of steps."""
+        self._steps = None
 
     def add_step(
         self,
@@ -338,8 +343,17 @@ class Store:
             old = self._db.execute(
                 f"DELETE FROM {kind.table()} WHERE step = ? AND exposure = ? RETURNING task", (step.id, exposure)
             ).fetchall()
-            for (before,) in old:
-                self._db.execute("UPDATE task SET state = 'superseded' WHERE id = ?", (before,))
+        elif self._db.execute(
+            "SELECT 1 FROM made WHERE step = ? AND version < ? AND n > 0", (step.id, step.valid_from)
+        ).fetchone():
+            # A fold began anew: what it had made of the same items before has been there to be looked at until now.
+            old = self._db.execute(
+                f"DELETE FROM {kind.table()} WHERE step = ? AND version < ? RETURNING task", (step.id, step.valid_from)
+            ).fetchall()
+        else:
+            old = []
+        for (before,) in old:
+            self._db.execute("UPDATE task SET state = 'superseded' WHERE id = ?", (before,))
         self._db.execute(
             rows.insert_row(kind), (step.id, exposure, task, version, time.time(), *rows.encode_item(result))
         )

@@ -168,7 +168,7 @@ def test_set_refuses_before_it_sends(cli, tmp_path):
     cli(NEW)
     assert "poll = 2s" in cli("set p movies.poll=2s")
     (sent,) = (tmp_path / "p/inbox").iterdir()
-    assert json.loads(sent.read_text())["args"] == {"step": "movies", "values": {"poll": "2s"}, "redo": False}
+    assert json.loads(sent.read_text())["args"] == {"step": "movies", "values": {"poll": "2s"}, "scope": "new"}
     assert "Did you mean 'poll'?" in cli("set p movies.pol=2s", code=2)
     assert "it has movies" in cli("set p door.poll=2s", code=2)
     assert len(list((tmp_path / "p/inbox").iterdir())) == 1

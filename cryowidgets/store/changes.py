@@ -1,0 +1,109 @@
+"""What people do to steps while a session lives: hold, stop and go on, begin anew, take results away."""
+
+from __future__ import annotations
+
+import json
+
+from cryowidgets.errors import WorkflowError
+from cryowidgets.store.reach import reached
+from cryowidgets.store.store import Store
+
+_CLEARING = "clearing"
+"""Setting of the project: steps whose files are still to be taken away, JSON."""
+
+
+def hold(store: Store, name: str) -> None:
+    """Have nothing begun at a step until it is released."""
+    _mark(store, name, "hold = 1")
+
+
+def release(store: Store, name: str) -> list[str]:
+    """Let a step go on that was held, stopped or reset, and what depends on it where that was stopped with it.
+
+    Returns
+    -------
+    list of str
+        Names of the steps that go on; empty where nothing was held.
+    """
+    below = [step.name for step in store.downstream(name) if step.halted]
+    own = store.steps()[name]
+    going = [name] if own.hold or own.halted else []
+    with store.transaction():
+        for step in [name, *below] if going else []:
+            _mark(store, step, "hold = 0, halted = ''" if step == name else "halted = ''")
+    return going + below if going else []
+
+
+def stop_branch(store: Store, name: str) -> list[str]:
+    """Have nothing more begun at a step and at all that depends on it; returns their names."""
+    branch = [name, *(step.name for step in store.downstream(name))]
+    with store.transaction():
+        for step in branch:
+            if not store.steps()[step].halted:
+                _mark(store, step, "halted = 'stopped'")
+    return branch
+
+
+def restart(store: Store, name: str) -> list[str]:
+    """Have a step and all that depends on it done again from the beginning; stopped and reset ones go again.
+
+    What they made stays to be looked at until it is made anew. An import keeps its movies. Returns their names.
+    """
+    branch = reached(store.steps(), name, "branch")
+    with store.transaction():
+        for step in branch:
+            store.begin_again(step)
+            _mark(store, step.name, "halted = ''")
+    return [step.name for step in branch]
+
+
+def reset(store: Store, name: str) -> list[str]:
+    """Take away what a step made and all that came of it; it does nothing until it is restarted or released.
+
+    The tasks stay in the ledger as superseded: what was done is history, its results are not. The files go when
+    `cleared` says that nobody writes to them any more.
+
+    Returns
+    -------
+    list of str
+        Names of the steps that have no results now.
+
+    Raises
+    ------
+    WorkflowError
+        The step imports movies.
+    """
+    steps = store.steps()
+    if not steps[name].inputs:
+        raise WorkflowError(
+            f"Step {name!r} imports the movies, which are not ours to forget. 'restart' does again all that came of "
+            "them; to begin without them, make a new project."
+        )
+    branch = reached(steps, name, "branch")
+    with store.transaction() as db:
+        for step in branch:
+            store.begin_again(step)
+            table = step.gives.lower()
+            if store.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)):
+                db.execute(f'DELETE FROM "{table}" WHERE step = ?', (step.id,))
+            db.execute("UPDATE task SET state = 'superseded' WHERE step = ? AND state = 'done'", (step.id,))
+        _mark(store, name, "halted = 'saved'")
+        waiting = dict.fromkeys([*clearing(store), *(step.name for step in branch)])
+        store.put(_CLEARING, json.dumps(list(waiting)))
+    return [step.name for step in branch]
+
+
+def clearing(store: Store) -> list[str]:
+    """Names of steps whose files are still to be taken away."""
+    return json.loads(store.get(_CLEARING, "[]"))
+
+
+def cleared(store: Store, name: str) -> None:
+    """The files of a step are gone."""
+    store.put(_CLEARING, json.dumps([other for other in clearing(store) if other != name]))
+
+
+def _mark(store: Store, name: str, what: str) -> None:
+    with store.transaction() as db:
+        db.execute(f"UPDATE step SET {what} WHERE name = ?", (name,))
+        store.forget_steps()
