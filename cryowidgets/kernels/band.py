@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-from cryowidgets.cpu import bands, each, threads
+from cryowidgets.cpu import bands, each
 from cryowidgets.kernels.fourier import Rings, cosine_edges
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
@@ -28,6 +28,7 @@ HIGH_PASS = 200.0
 """Å; illumination and thickness, which vary more slowly than this, are given no weight."""
 
 _TAPER = 0.02
+_LINES = 32  # of a frame that are binned before the next frame is looked at
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,24 @@ class Band:
         what leaves the frame on one side does not come in on the other; they would spread the stripes over all
         frequencies. Rows and columns at the end that do not fill a block are left out.
         """
-        xp = namespace(frame)
-        small = binned(frame, gain, self.bin)
+        return self._of(binned([frame], gain, self.bin)[0])
+
+    def transforms(self, frames: list[Any], gain: Any = None) -> list[Any]:
+        """The bands of several frames at once, which reads the gain once for all."""
+        return each(self._of, binned(frames, gain, self.bin))
+
+    def _of(self, small: Any) -> Any:
+        """The band of a binned frame, which may be overwritten."""
+        xp = namespace(small)
         if xp is np:
             from cryowidgets.kernels.bandloops import level
 
             smooth = small
             level(smooth, *(t.ravel() for t in self._taper))
-            half = scipy.fft.rfft(smooth, axis=1, workers=threads())[:, : self.c + 1]
-            whole = scipy.fft.fft(half, axis=0, workers=threads(), overwrite_x=True)
+            half = scipy.fft.rfft(smooth, axis=1)[:, : self.c + 1]
+            whole = scipy.fft.fft(half, axis=0, overwrite_x=True)
         else:
-            rows, columns = (to_device(t, frame) for t in self._taper)
+            rows, columns = (to_device(t, small) for t in self._taper)
             smooth = small - float(xp.sum(small, dtype=xp.float64)) / (small.shape[0] * small.shape[1])
             smooth -= xp.mean(smooth, axis=0, keepdims=True)
             smooth -= xp.mean(smooth, axis=1, keepdims=True)
@@ -257,17 +265,29 @@ class Spectra:
         return signal, noise
 
 
-def binned(image: Any, gain: Any, block: int) -> Any:
-    """Sums over blocks of pixels, float32."""
-    xp = namespace(image)
+def binned(images: list[Any], gain: Any, block: int) -> list[Any]:
+    """Sums over blocks of pixels of images of one shape, float32 of their own."""
+    xp = namespace(images[0])
     if xp is np:
         from cryowidgets.kernels.bandloops import bin_rows
 
-        out = np.empty((image.shape[0] // block, image.shape[1] // block), np.float32)
+        images = [np.ascontiguousarray(image) for image in images]
+        out = [np.empty((image.shape[0] // block, image.shape[1] // block), np.float32) for image in images]
         gain = np.ones((1, 1), np.float32) if gain is None else gain
-        image = np.ascontiguousarray(image)
-        each(lambda rows: bin_rows(image, gain, block, out, *rows), bands(len(out), 1))
+
+        def some(first: int) -> None:  # few lines, whose gain stays in the cache while all images go by
+            for image, small in zip(images, out, strict=True):
+                bin_rows(image, gain, block, small, first, min(first + lines, len(small)))
+
+        lines = max(_LINES // block, 1)
+        each(some, range(0, len(out[0]), lines))
         return out
+    return [_binned(image, gain, block) for image in images]
+
+
+def _binned(image: Any, gain: Any, block: int) -> Any:
+    """One of them, by the functions of any array library."""
+    xp = namespace(image)
     image = xp.astype(image, xp.float32)
     image = image if gain is None else image * gain
     image = image[: image.shape[0] // block * block, : image.shape[1] // block * block]

@@ -101,7 +101,7 @@ class Tiles:
         power = np.zeros(len(self._count))
 
         def spectrum(frame: Any) -> np.ndarray:
-            image = asnumpy(binned(frame, gain, block))
+            image = asnumpy(binned([frame], gain, block)[0])
             image = (image - image.mean()) * tapers[0][:, None] * tapers[1]
             return fourier.rfft2(image)
 

@@ -16,13 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from cryowidgets.cpu import each, threads
+from cryowidgets.cpu import threads
 from cryowidgets.kernels import dose, fixedpattern, motionvariants, trajectory
 from cryowidgets.kernels.band import Band, Spectra
 from cryowidgets.kernels.motionsearch import CLEAR, search
@@ -34,6 +33,7 @@ Noise reaches 4, since of all positions the best one is taken.
 """
 
 _CONVERGED = 2e-3  # px
+_AT_ONCE = 8  # frames that are looked at together
 
 
 @dataclass(frozen=True)
@@ -140,17 +140,15 @@ def _disagree(agreement: float, needed: float) -> str:
     )
 
 
-def _collect(
-    frames: Iterable[Any], gain: Any, pixel_size: float, resolution: float
-) -> tuple[list[Any], Band, float]:
+def _collect(frames: Iterable[Any], gain: Any, pixel_size: float, resolution: float) -> tuple[list[Any], Band, float]:
     """The bands of all frames, and how much of their mean to take away for what repeats in all of them."""
     bands: list[Any] = []
     band, repeating = Band((1, 1), 0.0), fixedpattern.Pattern()
     rest = iter(frames)
-    while some := list(islice(rest, threads())):
+    while some := list(islice(rest, max(threads(), _AT_ONCE))):
         if not bands:
             band = Band.up_to(resolution, (int(some[0].shape[0]), int(some[0].shape[1])), pixel_size)
-        bands += each(partial(band.transform, gain=gain), some)
+        bands += band.transforms(some, gain)
         for frame in some:
             repeating.add(frame, gain)
     return bands, band, repeating.share() if pixel_size < fixedpattern.FINEST else 0.0
