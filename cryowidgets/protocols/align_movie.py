@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from traitlets import Bool, Enum, Float, Int
 
+from cryowidgets.cpu import each
 from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc, star
 from cryowidgets.io.gain import read_gain
@@ -110,8 +112,8 @@ class AlignMovie(Protocol):
         with self._open(movie, optics) as file:
             optics = _of_frames(file, optics)
             numbers = self._numbers(movie, len(file))
-            # a copy, since compiled loops are made anew for arrays that cannot be written to
-            reference = np.array(read_gain(movie.gain, file.shape[1:])) if movie.gain else None
+            # compiled loops are made anew for arrays that cannot be written to
+            reference = np.require(read_gain(movie.gain, file.shape[1:]), requirements="CW") if movie.gain else None
             frames = Raw(file, numbers, self.memory * 1e9, seed=zlib.crc32(movie.name.encode()))
             defects = None
             if self.repair_defects:
@@ -141,16 +143,17 @@ class AlignMovie(Protocol):
             )
             note = self._note(whole, optics, file)
             pixel_size = optics.pixel_size * file.shape[2] / shape[1]
-            self._write(out.file(".mrc"), sums.plain, pixel_size)
-            if weighted:
-                self._write(out.file("_DW.mrc"), sums.weighted, pixel_size)
+            images = {".mrc": sums.plain, "_DW.mrc": sums.weighted, "_EVN.mrc": sums.even, "_ODD.mrc": sums.odd}
+            files = [
+                partial(self._write, out.file(end), image, pixel_size)
+                for end, image in images.items()
+                if image is not None
+            ]
+            files.append(partial(jpeg.write, out.file("_thumbnail.jpg"), sums.plain))
+            each(lambda write: write(), files)
             if spectra:
                 mean = _white(spectrum.average(spectra), optics.pixel_size, displacement)
                 write_spectrum(out.file("_PS.mrc"), mean)
-            if self.halves:
-                self._write(out.file("_EVN.mrc"), sums.even, pixel_size)
-                self._write(out.file("_ODD.mrc"), sums.odd, pixel_size)
-            jpeg.write(out.file("_thumbnail.jpg"), sums.plain)
             shifts = whole.shifts if local is None else local.shifts
             anew = local is not None and np.isfinite(local.covariance).all()
             covariance = local.covariance if anew else whole.covariance
