@@ -339,6 +339,10 @@ class Reason:
     limit: float = NAN
 
 
+NOT_CHOSEN = "not chosen"
+"""The rule that speaks against nothing: other items were chosen. By it alone no exposure counts as rejected."""
+
+
 @dataclass(frozen=True)
 class Reject:
     """What a gate answers instead of an item: it stays visible, can be readmitted, and flows no further.

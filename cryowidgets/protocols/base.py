@@ -107,6 +107,8 @@ class Protocol(HasTraits):
     gives: ClassVar[type[Item]]
     resources: ClassVar[Mapping[str, float]] = {}
     """What one task occupies, in the words of the executor, for instance ``{"GPU": 1}``."""
+    chooses: ClassVar[bool] = False
+    """Whether it only chooses among items: those that it leaves out are as good as those that pass."""
     closed_by: Any = ""
     """Of one that says when its items may begin: name of another such step, after which nothing more begins here."""
 

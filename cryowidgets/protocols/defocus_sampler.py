@@ -9,7 +9,7 @@ from traitlets import Int
 
 from cryowidgets.errors import ParameterError
 from cryowidgets.kernels.sampling import balanced
-from cryowidgets.model import Ctf, Reason, Reject
+from cryowidgets.model import NOT_CHOSEN, Ctf, Reason, Reject
 from cryowidgets.protocols.base import Protocol, Recent
 from cryowidgets.protocols.out import Out
 
@@ -24,6 +24,7 @@ class DefocusSampler(Protocol):
 
     takes = Recent(Ctf, count="among", least="among")
     gives = Ctf
+    chooses = True
 
     count = Int(25, min=1, help="CTFs that pass")
     among = Int(100, min=1, help="CTFs among which they are chosen; nothing passes before these have come")
@@ -45,4 +46,4 @@ class DefocusSampler(Protocol):
         chosen = balanced(defocus, self.count, self.bins, self.seed)
         if ctf.id in {recent[n].id for n in chosen}:
             return ctf
-        return Reject(f"Not among the {self.count} that cover the defocus evenly.", (Reason("not in sample"),))
+        return Reject(f"Not among the {self.count} that cover the defocus evenly.", (Reason(NOT_CHOSEN),))

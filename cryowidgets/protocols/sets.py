@@ -6,7 +6,7 @@ import numpy as np
 from traitlets import Enum, Float, Int
 
 from cryowidgets.errors import ParameterError
-from cryowidgets.model import Item, Reason, Reject
+from cryowidgets.model import NOT_CHOSEN, Item, Reason, Reject
 from cryowidgets.protocols.base import Either, Protocol, Without
 from cryowidgets.protocols.out import Out
 
@@ -29,6 +29,7 @@ class SubsetSet(Protocol):
 
     takes = {"first": Item, "second": Item}
     gives = Item
+    chooses = True
 
     def process(self, first: Item, second: Item, out: Out) -> Item:
         return first
@@ -42,6 +43,7 @@ class DifferenceSet(Protocol):
 
     takes = Without(Item)
     gives = Item
+    chooses = True
 
     def process(self, item: Item, out: Out) -> Item:
         return item
@@ -56,6 +58,7 @@ class Sampler(Protocol):
 
     takes = Item
     gives = Item
+    chooses = True
 
     share = Float(25.0, min=0, max=100, help="Share of the items that passes").tag(unit="%")
     batch = Int(10000, min=1, help="Exposures among which the share is exact; smaller batches spread the sample evenly")
@@ -64,7 +67,7 @@ class Sampler(Protocol):
     def process(self, item: Item, out: Out) -> Item | Reject:
         if _drawn(item, self.batch, self.seed) < round(self.share / 100 * self.batch):
             return item
-        return Reject(f"Not in the sample of {self.share:g} %.", (Reason("not in sample"),))
+        return Reject(f"Not in the sample of {self.share:g} %.", (Reason(NOT_CHOSEN),))
 
 
 class SplitSet(Protocol):
@@ -75,6 +78,7 @@ class SplitSet(Protocol):
 
     takes = Item
     gives = Item
+    chooses = True
 
     parts = Int(2, min=2, max=1000, help="How many parts there are")
     part = Int(1, min=1, max=1000, help="Which of them passes, counted from 1")
@@ -95,7 +99,7 @@ class SplitSet(Protocol):
         place = _drawn(item, self.parts, self.seed) if self.order == "random" else (_number(item) - 1) % self.parts
         if place == self.part - 1:
             return item
-        return Reject(f"In part {place + 1} of {self.parts}.", (Reason("in another part"),))
+        return Reject(f"In part {place + 1} of {self.parts}.", (Reason(NOT_CHOSEN),))
 
 
 def _number(item: Item) -> int:

@@ -31,6 +31,7 @@ class Trigger(Protocol):
 
     takes = Item
     gives = Item
+    chooses = True
 
     count = Int(10000, min=1, help="How many must have come, particles or else items")
     mode = Enum(
@@ -63,6 +64,7 @@ class DataCounter(Protocol):
 
     takes = Item
     gives = Item
+    chooses = True
 
     until = Enum(
         ["count", "time", "either"], default_value="either", help="What is waited for: a count, a time, or either"

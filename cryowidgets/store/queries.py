@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.model import NAN, Gain, Item, Micrograph, Optics
+from cryowidgets.model import NAN, NOT_CHOSEN, Gain, Item, Micrograph, Optics
 from cryowidgets.store import migrations, rows
 from cryowidgets.store import nodes as graph
 from cryowidgets.store.database import NAME, Step, read_steps
@@ -283,7 +283,8 @@ class Reader:
             "WHEN d.id IS NOT NULL THEN 'done' WHEN w.id IS NOT NULL THEN 'running' ELSE 'waiting' END, "
             "coalesce(e.rejected, r.error, f.error, '') "
             "FROM (SELECT * FROM exposure WHERE id > ? ORDER BY id DESC LIMIT ? OFFSET ?) e "
-            "LEFT JOIN task r ON r.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'rejected') "
+            "LEFT JOIN task r ON r.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'rejected' "
+            f"AND step NOT IN ({', '.join(map(str, self._choosing()))})) "
             "LEFT JOIN task f ON f.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'failed') "
             "LEFT JOIN task d ON d.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'done' "
             "AND step = ?) "
@@ -347,11 +348,13 @@ class Reader:
         settings = dict(self._query("SELECT key, value FROM project"))
         tally = self.tally()
         steps = self.steps()
+        choosing = self._choosing()
         last = next((s.name for s in steps.values() if s.id == self._last_step()), "")
         found = self._query("SELECT count(*) FROM exposure")[0][0]
         failed = sum(states.get("failed", 0) for states in tally.values())
         by_hand = self._query("SELECT count(*) FROM exposure WHERE rejected IS NOT NULL")[0][0]
-        rejected = sum(states.get("rejected", 0) for states in tally.values()) + by_hand
+        rejected = sum(tally.get(s.name, {}).get("rejected", 0) for s in steps.values() if s.id not in choosing)
+        rejected += by_hand
         done = tally.get(last, {}).get("done", 0)
         rate, latency = self._pace()
         return Session(
@@ -388,6 +391,16 @@ class Reader:
             "WHERE s.name = ? AND t.state = 'rejected' AND t.version >= s.valid_from GROUP BY 1 ORDER BY 2 DESC, 1"
         )
         return dict(self._query(sql, (step,)))
+
+    def _choosing(self) -> set[int]:
+        """Ids of steps whose rejections say nothing against an exposure, told by the newest of each."""
+        if "reason" not in self._tables():
+            return set()
+        sql = (
+            "SELECT s.id FROM step s JOIN reason r ON r.task = (SELECT max(id) FROM task WHERE step = s.id "
+            "AND state = 'rejected' AND state IN ('running', 'failed', 'rejected')) WHERE r.rule = ?"
+        )
+        return {id for (id,) in self._query(sql, (NOT_CHOSEN,))}
 
     def _pace(self) -> tuple[float, float]:
         """Rate per hour and median latency, from the newest results of the last step: a few hundred rows at most."""

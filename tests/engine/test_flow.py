@@ -243,7 +243,7 @@ def test_a_gate_of_any_kind_can_be_overruled_and_one_without_links_is_refused(pr
         p.workflow.add("toys:Measure", name="wrong", movies="sample")
     engine = Engine(p.folder, "inline")
     with p.reader() as reader:
-        until(engine, lambda: reader.reasons("sample") == {"not in sample": 1})
+        until(engine, lambda: reader.reasons("sample") == {"not chosen": 1})
         send(p.folder, "readmit", exposure=int(reader.exposures()["id"][0]))
         until(engine, lambda: values(p, "double") == {"a": 6.0})
         assert reader.reasons("sample") == {}

@@ -62,7 +62,7 @@ def test_exactly_so_many_pass_and_nothing_after():
     assert len(passed) == 25
     assert fits[3] not in passed
     assert np.histogram([c.defocus_u for c in passed], bins=5)[0].min() >= 4
-    assert {r.rule for answer in answers if isinstance(answer, Reject) for r in answer.reasons} == {"not in sample"}
+    assert {r.rule for answer in answers if isinstance(answer, Reject) for r in answer.reasons} == {"not chosen"}
 
 
 def test_a_sample_larger_than_what_it_is_of_is_refused():

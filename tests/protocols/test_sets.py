@@ -45,7 +45,7 @@ def test_all_that_comes_of_an_exposure_is_in_the_sample_or_none():
     assert passed(Sampler(batch=10, share=50, seed=1), exposures(30)) != ctfs
     answer = Sampler(share=0).process(others[0], None)
     assert answer.why == "Not in the sample of 0 %."
-    assert [reason.rule for reason in answer.reasons] == ["not in sample"]
+    assert [reason.rule for reason in answer.reasons] == ["not chosen"]
 
 
 @given(st.integers(2, 6), st.integers(0, 40), st.integers(0, 3), st.sampled_from(["random", "in turn"]))

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from cryowidgets.model import NAN, Micrograph, Movie, Optics, Reason
+from cryowidgets.model import NAN, NOT_CHOSEN, Micrograph, Movie, Optics, Reason
 from cryowidgets.store.admission import admit
 from cryowidgets.store.database import NAME
 from cryowidgets.store.queries import Reader
@@ -62,3 +62,20 @@ def test_the_newest_word_on_the_dose_is_an_alert(store):
         store.finish(task, "done", kept)
         with Reader(store.folder) as reader:
             assert reader.alerts() == [alert] * bool(alert)
+
+
+def test_what_was_not_chosen_is_not_rejected(store):
+    tasks = store.claim("gate", todo(store, "gate", {"movie": Movie}, {})[0])
+    for task in tasks[:3]:
+        store.finish(task, "rejected", error="Not in the sample.", reasons=[Reason(NOT_CHOSEN)])
+    store.finish(tasks[3], "done", store.item(Movie, 4))
+    store.add_step("limit", "Limit", Movie, {}, {"movie": "movies"})
+    bad, *_ = store.claim("limit", todo(store, "limit", {"movie": Movie}, {})[0])
+    store.finish(bad, "rejected", error="too thick", reasons=[Reason("ice", 2.0, 1.0)])
+    with Reader(store.folder) as reader:
+        assert reader.reasons("gate") == {NOT_CHOSEN: 3}
+        assert reader.tally()["gate"]["rejected"] == 3
+        assert reader.session().rejected == 1
+        states = reader.exposures()
+        assert [state == "rejected" for state in states["state"]] == [True, False, False, False]
+        assert states["reason"][0] == "too thick"
