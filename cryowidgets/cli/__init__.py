@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import compile, demo, library, look, plugins, serve, session, sim, template
+from cryowidgets.cli import compile, demo, library, look, plugins, scipion, serve, session, sim, template
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -39,13 +39,14 @@ def main() -> None:
 
 _ORDER = """
 demo template wizard new run serve status stop pause resume reopen retry reject readmit set export import batch library
-project sim compile plugins show
+project scipion sim compile plugins show
 """
 for _command in sorted(
     (
         *session.COMMANDS,
         *look.COMMANDS,
         *serve.COMMANDS,
+        *scipion.COMMANDS,
         *demo.COMMANDS,
         *sim.COMMANDS,
         *compile.COMMANDS,

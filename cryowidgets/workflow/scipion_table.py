@@ -12,6 +12,7 @@ from typing import Any
 from cryowidgets.workflow.scipion_flow import FLOW
 from cryowidgets.workflow.scipion_programs import PROGRAMS
 from cryowidgets.workflow.scipion_rules import (
+    AT_IMPORT,
     Counterpart,
     Rule,
     choice,
@@ -438,3 +439,18 @@ OUTPUTS: Mapping[str, str] = {
     "Classes": "outputClasses",
 }
 """What their protocols mostly call the output of a kind."""
+
+
+def describe() -> str:
+    """The table as text, Markdown: classes of Scipion, our protocols, and the parameters that differ in name."""
+    lines = ["| Scipion | here | parameters |", "|---|---|---|"]
+    for counterpart in TABLE:
+        pairs = [
+            f"{', '.join(rule.theirs)} → {', '.join(name.removeprefix(AT_IMPORT) for name in rule.ours)}"
+            for rule in counterpart.rules
+            if rule.theirs
+        ]
+        program = " (the program)" if counterpart.program else ""
+        lines.append(f"| {', '.join(counterpart.theirs)} | {counterpart.ours}{program} | {'; '.join(pairs)} |")
+    lines += [f"| {kind} | – | {why} |" for kind, why in REASONS.items()]
+    return "\n".join(lines)
