@@ -27,13 +27,13 @@ def status(reader: Reader) -> str:
         "",
         _steps(reader),
     ]
-    return "\n".join([*lines, *_warnings(reader), *_failures(reader)])
+    return "\n".join([*lines, *_rules(reader), *_warnings(reader), *_failures(reader)])
 
 
 def summary(reader: Reader) -> str:
     """What came of a session, naming all that failed."""
-    lines = [f"{_movies(reader.session())}.", "", _steps(reader), *_warnings(reader), *_failures(reader, shown=10**9)]
-    return "\n".join(lines)
+    lines = [f"{_movies(reader.session())}.", "", _steps(reader), *_rules(reader), *_warnings(reader)]
+    return "\n".join([*lines, *_failures(reader, shown=10**9)])
 
 
 def data(reader: Reader) -> dict[str, Any]:
@@ -42,7 +42,14 @@ def data(reader: Reader) -> dict[str, Any]:
     session["folder"] = str(session["folder"])
     tally = reader.tally()
     steps = [
-        {"name": s.name, "protocol": s.protocol, "state": s.state, "reason": s.reason, "tasks": tally.get(s.name, {})}
+        {
+            "name": s.name,
+            "protocol": s.protocol,
+            "state": s.state,
+            "reason": s.reason,
+            "tasks": tally.get(s.name, {}),
+            "rejected_by_rule": reader.reasons(s.name),
+        }
         for s in reader.steps().values()
     ]
     return _null({"session": session, "steps": steps, **_troubles(reader)})
@@ -117,6 +124,15 @@ def _steps(reader: Reader) -> str:
         for s in reader.steps().values()
     ]
     return table(("step", "protocol", *states, "state"), rows)
+
+
+def _rules(reader: Reader) -> list[str]:
+    """How many items each rule of each gate holds back; one may break several."""
+    counted = {name: reader.reasons(name) for name in reader.steps()}
+    lines = [
+        f"  {name}: {', '.join(f'{rule} {n}' for rule, n in rules.items())}" for name, rules in counted.items() if rules
+    ]
+    return ["", "Held back by rule:", *lines] if lines else []
 
 
 def _warnings(reader: Reader) -> list[str]:

@@ -78,9 +78,10 @@ class Valve:
         self._shut |= shut
         if self._held and not self._shut:
             opens = self._protocol.opens(np.array(self._sizes, np.int64), last, self._seconds())
-            self._open = min(max(self._open, opens), len(self._sizes))
-            for place in sorted(place for place in self._held if place < self._open):
-                free.append(self._held.pop(place))
+            opens = min(opens, len(self._sizes))
+            if opens > self._open:
+                self._open = opens
+                free += [self._held.pop(place) for place in sorted(p for p in self._held if p < opens)]
         self.full = self._shut or self._protocol.full(self._begun_sizes())
         return free
 

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from cryowidgets.cli import report
+from cryowidgets.model import Micrograph, Reason
 from cryowidgets.store.queries import Reader
+from cryowidgets.store.todo import todo
 from tests.filled import FilledSession
 
 
@@ -16,6 +18,22 @@ def filled(tmp_path):
     session = FilledSession(tmp_path / "session")
     yield session
     session.close()
+
+
+def test_what_each_rule_of_a_gate_holds_back_is_counted(filled):
+    filled.arrive(4)
+    filled.process(pictures=False)
+    store = filled.store
+    store.add_step("limit", "MaxShift", Micrograph, {}, {"micrograph": "align"})
+    broken = [[Reason("frame", 12.0, 10.0), Reason("movie", 60.0, 45.0)], [Reason("movie", 50.0, 45.0)]]
+    tasks = store.claim("limit", todo(store, "limit", {"micrograph": Micrograph}, {})[0])
+    for task, reasons in zip(tasks, broken, strict=False):
+        store.finish(task, "rejected", error="It moved.", reasons=reasons)
+    with Reader(filled.folder) as reader:
+        assert "Held back by rule:\n  limit: movie 2, frame 1" in report.status(reader)
+        assert "Held back by rule:\n  limit: movie 2, frame 1" in report.summary(reader)
+        (told,) = (step for step in report.data(reader)["steps"] if step["name"] == "limit")
+        assert told["rejected_by_rule"] == {"movie": 2, "frame": 1}
 
 
 def test_warnings_of_the_session_and_the_word_on_the_gain_are_in_the_status(filled):

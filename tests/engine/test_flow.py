@@ -116,6 +116,7 @@ def test_what_waits_says_so_and_what_is_full_ends(project, movies):
         assert len(values(p, "hold")) == 3
         assert folded(p, "batch") == [3], "what comes after is flushed, though the stream is open"
         with p.reader() as reader:
+            assert {node.name: node.waiting for node in reader.nodes()}["hold"] == 0, "the others are not waited for"
             assert {name: reader.steps()[name].state for name in ("movies", "hold", "batch")} == {
                 "movies": "running",
                 "hold": "finished",
