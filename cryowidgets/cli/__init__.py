@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import compile, demo, library, look, plugins, scipion, serve, session, sim, template
+from cryowidgets.cli import compile, demo, export, library, look, plugins, scipion, serve, session, sim, template
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -46,6 +46,7 @@ for _command in sorted(
         *session.COMMANDS,
         *look.COMMANDS,
         *serve.COMMANDS,
+        *export.COMMANDS,
         *scipion.COMMANDS,
         *demo.COMMANDS,
         *sim.COMMANDS,

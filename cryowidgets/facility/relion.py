@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.errors import ProjectError
+from cryowidgets.facility.accepted import accepted
 from cryowidgets.io import gain, mrc, star
 from cryowidgets.kernels.spectrum import power_spectrum
-from cryowidgets.model import Ctf, Item, Micrograph, Movie, Optics
+from cryowidgets.model import Ctf, Micrograph, Movie, Optics
 from cryowidgets.protocols.spectra import read_spectrum
-from cryowidgets.store.queries import Columns, Reader
+from cryowidgets.store.queries import Reader
 
 WORST_RESOLUTION = 25.0
 """Å; where RELION caps rlnCtfMaxResolution."""
@@ -47,7 +48,11 @@ class Exported:
 
 
 def export(
-    project: Path | str, out: Path | str, copy: bool = False, report: Callable[[int, int], None] | None = None
+    project: Path | str,
+    out: Path | str,
+    copy: bool = False,
+    report: Callable[[int, int], None] | None = None,
+    images: bool = True,
 ) -> Exported:
     """Write the accepted part of a project as RELION star files; into the same folder again brings them up to date.
 
@@ -65,6 +70,8 @@ def export(
     report : callable, optional
         Told how many micrographs of how many are ready: a new one costs the time of its power spectrum, unless the
         alignment has kept that.
+    images : bool
+        Without, only tables are written, those of each movie's shifts too; the images that they name are not placed.
 
     Raises
     ------
@@ -74,29 +81,27 @@ def export(
     target = Path(os.path.abspath(out))
     with Reader(project) as reader:
         try:
-            return _Export(reader, target, copy).write(report or (lambda done, of: None))
+            return _Export(reader, target, copy, images).write(report or (lambda done, of: None))
         except OSError as error:
             raise ProjectError(f"Cannot export to {target}: {error}.") from None
 
 
 class _Export:
-    def __init__(self, reader: Reader, out: Path, copy: bool) -> None:
-        self._reader, self._out, self._copy = reader, out, copy
+    def __init__(self, reader: Reader, out: Path, copy: bool, images: bool) -> None:
+        self._reader, self._out, self._copy, self._images = reader, out, copy, images
         self._optics = reader.optics()
-        states = reader.exposures()
-        self._rejected = {i for i, s in zip(states["id"].tolist(), states["state"], strict=True) if s == "rejected"}
         self._movies: dict[int, str] = {}
         self._gain_of: dict[int, str] = {}
         self._gains: dict[tuple[str, bool], str] = {}
 
     def write(self, report: Callable[[int, int], None]) -> Exported:
-        movies = self._accepted(Movie)
+        movies = accepted(self._reader, Movie)
         if not movies:
             raise ProjectError(f"{self._reader.folder} has no movies to export yet.")
-        for folder in ("Movies", "MotionCorr", "CtfFind"):
+        for folder in ("Movies", "MotionCorr", "CtfFind") if self._images else ("MotionCorr",):
             (self._out / folder).mkdir(parents=True, exist_ok=True)
-        micrographs = self._accepted(Micrograph)
-        ctfs = {e: ctf for e, ctf in self._accepted(Ctf).items() if math.isfinite(ctf["defocus_u"])}
+        micrographs = accepted(self._reader, Micrograph)
+        ctfs = {e: ctf for e, ctf in accepted(self._reader, Ctf).items() if math.isfinite(ctf["defocus_u"])}
 
         for exposure, movie in movies.items():
             suffix = "".join(Path(movie["path"]).suffixes[-1:])
@@ -115,13 +120,6 @@ class _Export:
         self._table("corrected_micrographs.star", "micrographs", corrected, pixels)
         self._table("micrographs_ctf.star", "micrographs", fitted, pixels)
         return Exported(len(raw), len(corrected), len(fitted))
-
-    def _accepted(self, kind: type[Item]) -> dict[int, dict[str, Any]]:
-        """Accepted results of the last step that gives a kind, by exposure, in the order of acquisition."""
-        steps = [step.name for step in self._reader.steps().values() if step.gives == kind.__name__]
-        rows = _rows(self._reader.rows(steps[-1])) if steps else []
-        rows.sort(key=lambda row: (row["acquired"], row["exposure"]))
-        return {row["exposure"]: row for row in rows if row["exposure"] not in self._rejected}
 
     # Rows -------------------------------------------------------------------------------------------------------
 
@@ -181,6 +179,8 @@ class _Export:
     def _place(self, source: str, name: str, link: bool = False) -> str:
         """Have a file of the project, or from anywhere, under a name in the RELION project; returns that name."""
         origin, target = self._reader.folder / source, self._out / name
+        if not self._images:
+            return name
         if self._copy and not link:
             if target.is_symlink() or not _same(origin, target):
                 half = target.with_name(f".{target.name}.copying")
@@ -204,7 +204,7 @@ class _Export:
         if (path, divides) not in self._gains:
             taken = [Path(other).name for other, _ in self._gains].count(Path(path).name)
             name = f"Movies/{Path(path).stem}{f'_{taken + 1}' if taken else ''}{Path(path).suffix}"
-            if divides and Path(path).suffix.lower() in (".mrc", ".mrcs"):
+            if divides and self._images and Path(path).suffix.lower() in (".mrc", ".mrcs"):
                 self._gains[path, divides] = self._dividing(path, name)
             else:  # one that was prepared lies in the project
                 self._gains[path, divides] = self._place(path, name, link=os.path.isabs(path))
@@ -235,6 +235,8 @@ class _Export:
 
         That of groups of frames, which shows more rings, where the alignment has kept it.
         """
+        if not self._images:
+            return name
         kept = self._reader.folder / m["power_spectrum"] if m["power_spectrum"] else None
         origin = kept if kept is not None and kept.exists() else self._reader.folder / m["path"]
         target = self._out / name
@@ -255,11 +257,6 @@ def _full(half: np.ndarray) -> np.ndarray:
     n = half.shape[0]
     mirrored = half[-np.arange(n) % n][:, n - np.arange(half.shape[1], n)]
     return np.fft.fftshift(np.concatenate([half, mirrored], axis=1))
-
-
-def _rows(table: Columns) -> list[dict[str, Any]]:
-    columns = [values.tolist() if isinstance(values, np.ndarray) else values for values in table.values()]
-    return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:

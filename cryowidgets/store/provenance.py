@@ -159,8 +159,8 @@ class _Tracer:
     ) -> tuple[dict[str, Origin | Batch], int | None]:
         ids = [int(id) for id in taken.split(",")] if taken else []
         if exposure is None and len(ids) == 2 and len(step.inputs) == 1:
-            ((name, source),) = step.inputs.items()
-            return {name: self._batch(self._steps[source], *ids)}, self._before(step, row)
+            ((name, only),) = step.inputs.items()
+            return {name: self._batch(self._steps[only], *ids)}, self._before(step, row)
         found: dict[str, Origin | Batch] = {}
         for name, source_name in step.inputs.items():
             source = self._steps[source_name]

@@ -22,6 +22,7 @@ from cryowidgets.store.database import NAME, Step, read_steps
 from cryowidgets.store.lock import Holder, holder
 from cryowidgets.store.nodes import Cost, Node
 from cryowidgets.store.provenance import Origin, trace
+from cryowidgets.store.record import Record, record
 
 _TYPES = {"INTEGER": int, "REAL": float, "TEXT": str}
 Columns = dict[str, Any]
@@ -253,6 +254,10 @@ class Reader:
     def provenance(self, kind: str, id: int) -> Origin:
         """Where the item in row `id` of a kind comes from, back to its movie; see `store.provenance`."""
         return trace(self._query, self.steps(), kind, id)
+
+    def record(self) -> Record:
+        """What the session was done with: versions of parameters, software, decisions; for the end of a session."""
+        return record(self._query, self.steps())
 
     def warnings(self, limit: int = 10) -> list[str]:
         """The newest sentences of warning about the session as a whole, oldest first; each is in the log once."""

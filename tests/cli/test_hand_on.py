@@ -59,7 +59,28 @@ def test_a_processed_session_is_exported(tmp_path):
         blocks = starfile.read(out / name)
         assert blocks["general"]["rlnMicrographMovieName"].startswith("Movies/")
         assert len(blocks["global_shift"]) == 8
+    crate = tmp_path / "crate"
+    said = cli("export", str(tmp_path / "p"), "--format", "rocrate", "--out", str(crate), "--thumbnails")
+    assert f"{crate}: 2 movies, 2 micrographs" in said
+    assert "papermill reproduce.ipynb" in said
+    assert len(list((crate / "thumbnails").iterdir())) == 2
+    assert (crate / "star" / "movies.star").read_text() == (out / "movies.star").read_text()
+    assert "is not empty" in cli("export", str(tmp_path / "p"), "--format", "rocrate", "-o", str(crate), code=3)
     assert "has no movies to export" in cli("export", str(_empty(tmp_path)), "--relion", str(tmp_path / "no"), code=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "Say what to write, and where"),
+        (["--format", "rocrate"], "Say what to write, and where"),
+        (["--relion", "a", "--out", "b"], "leave out --format and --out"),
+        (["--format", "rocrate", "--out", "a", "--copy"], "images stay out of a crate"),
+        (["--relion", "a", "--thumbnails"], "--thumbnails goes with --format rocrate"),
+    ],
+)
+def test_what_is_to_be_exported_must_be_said_once(tmp_path, options, says):
+    assert says in " ".join(cli("export", str(_empty(tmp_path)), *options, code=2).split())
 
 
 def _empty(tmp_path):

@@ -1,0 +1,43 @@
+"""The results of a session that count: neither a person nor a gate has rejected them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cryowidgets.errors import CryowidgetsError
+from cryowidgets.model import Item
+from cryowidgets.protocols import registry
+from cryowidgets.store.queries import Columns, Reader
+
+
+def accepted(reader: Reader, kind: type[Item]) -> dict[int, dict[str, Any]]:
+    """Accepted results of the last step that gives a kind, by exposure, in the order of acquisition.
+
+    Steps that only choose among items, for others behind them, are passed over.
+    """
+    steps = [s.name for s in reader.steps().values() if s.gives == kind.__name__ and not _chooses(s.protocol)]
+    found = rows(reader.rows(steps[-1])) if steps else []
+    found.sort(key=lambda row: (row["acquired"], row["exposure"]))
+    out = rejected(reader)
+    return {row["exposure"]: row for row in found if row["exposure"] not in out}
+
+
+def _chooses(protocol: str) -> bool:
+    try:
+        return registry.get(protocol).chooses
+    except CryowidgetsError:
+        return False  # of a plug-in that is not here
+
+
+def rejected(reader: Reader) -> set[int]:
+    """Exposures that a person or a gate has rejected."""
+    states = reader.exposures()
+    return {id for id, state in zip(states["id"].tolist(), states["state"], strict=True) if state == "rejected"}
+
+
+def rows(table: Columns) -> list[dict[str, Any]]:
+    """A table by rows."""
+    columns = [values.tolist() if isinstance(values, np.ndarray) else values for values in table.values()]
+    return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
