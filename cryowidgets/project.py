@@ -331,6 +331,14 @@ class ProjectWorkflow:
     def __init__(self, project: Project) -> None:
         self._project = project
 
+    def widget(self) -> Any:
+        """The graph of the workflow, live, with forms to change and to add steps, to be displayed in a notebook."""
+        return importlib.import_module("cryowidgets.widgets").WorkflowWidget(self._project)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """What a notebook shows of it."""
+        return self.widget()._repr_mimebundle_(**options)
+
     @property
     def steps(self) -> list[StepSpec]:
         """The steps as a document would hold them."""
@@ -435,11 +443,15 @@ class Step:
         **values
             Parameters of the step's protocol.
         """
-        protocol = registry.get(self.protocol)
-        protocol(**{**protocol.known(self.params), **values})
+        self.check(**values)
         scope = scope or ("branch" if redo else "new")
         self.cost(scope)  # refuses what is no scope
         self.project.send("set", step=self.name, values=values, scope=scope)
+
+    def check(self, **values: Any) -> None:
+        """Refuse values that the step's protocol does not take with those that it has: `ParameterError`."""
+        protocol = registry.get(self.protocol)
+        protocol(**{**protocol.known(self.params), **values})
 
     def cost(self, scope: str = "branch") -> Cost:
         """How many tasks a change with this scope would have done again, and how long that takes."""

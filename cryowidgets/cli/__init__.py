@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import compile, demo, export, library, look, plugins, scipion, serve, session, sim, template
+from cryowidgets.cli import compile, demo, export, library, look, plugins, scipion, serve, session, sim, steps, template
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -38,12 +38,13 @@ def main() -> None:
 
 
 _ORDER = """
-demo template wizard new run serve status stop pause resume reopen retry reject readmit set export import batch library
-project scipion sim compile plugins show
+demo template wizard new run serve status stop pause resume reopen retry reject readmit set add hold release
+restart reset export import batch library project scipion sim compile plugins show
 """
 for _command in sorted(
     (
         *session.COMMANDS,
+        *steps.COMMANDS,
         *look.COMMANDS,
         *serve.COMMANDS,
         *export.COMMANDS,

@@ -147,6 +147,18 @@ def duration(ctx: click.Context, option: click.Parameter, value: str | None) -> 
         raise click.BadParameter(str(error)) from None
 
 
+def tell(project: Path, command: str, said: str, **values: Any) -> None:
+    """Send a command to the engine of a project, and say what comes of it."""
+    from cryowidgets.engine import inbox
+    from cryowidgets.store.lock import holder
+    from cryowidgets.store.queries import Reader
+
+    Reader(project).close()  # refuses a folder that is no project
+    inbox.send(project, command, **values)
+    engine = holder(project)
+    click.echo(said if engine and engine.alive else f"{said} No engine runs now: the next one does it first.")
+
+
 class Share(click.ParamType):
     """A part of the whole: ``0.02`` or ``2%``."""
 

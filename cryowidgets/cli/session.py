@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cryowidgets.cli.common import ITEMS_FAILED, PROJECT, FromProtocol, assignments, duration, exposure_id
+from cryowidgets.cli.common import ITEMS_FAILED, PROJECT, FromProtocol, assignments, duration, exposure_id, tell
 
 SET = click.option(
     "--set",
@@ -123,36 +123,35 @@ def _id(project: Path, exposure: str) -> int:
         return exposure_id(reader, exposure)
 
 
-def _tell(project: Path, command: str, said: str, **values: Any) -> None:
-    from cryowidgets.engine import inbox
-    from cryowidgets.store.lock import holder
-    from cryowidgets.store.queries import Reader
-
-    Reader(project).close()  # refuses a folder that is no project
-    inbox.send(project, command, **values)
-    engine = holder(project)
-    click.echo(said if engine and engine.alive else f"{said} No engine runs now: the next one does it first.")
-
-
 @click.command()
 @PROJECT
 @click.option("--now", is_flag=True, help="End the engine at once instead; 'run' goes on later where it was.")
-def stop(project: Path, now: bool) -> None:
+@click.option("--step", metavar="STEP", help="Stop only this step and what depends on it; 'release' lets it go on.")
+def stop(project: Path, now: bool, step: str | None) -> None:
     """Finish what is there and end.
 
     The stream of PROJECT is closed: movies that are there are still taken in and done, then the engine ends.
     """
-    if now:
-        _tell(project, "quit", "The engine is asked to end now.")
+    if now and step:
+        raise click.UsageError("--now ends the engine, --step stops a part of the workflow: write one of them.")
+    if step:
+        from cryowidgets.project import Project
+
+        steps = Project(project).steps
+        if step not in steps:
+            raise click.UsageError(f"{project} has no step {step!r}; it has {', '.join(steps)}.")
+        tell(project, "stop_branch", f"Nothing more is begun at {step} and what depends on it.", step=step)
+    elif now:
+        tell(project, "quit", "The engine is asked to end now.")
     else:
-        _tell(project, "stop", "The stream is closing: what is there is still taken in and done.")
+        tell(project, "stop", "The stream is closing: what is there is still taken in and done.")
 
 
 @click.command()
 @PROJECT
 def reopen(project: Path) -> None:
     """Open a closed stream again."""
-    _tell(project, "reopen", "The stream is opened again.")
+    tell(project, "reopen", "The stream is opened again.")
 
 
 @click.command()
@@ -162,14 +161,14 @@ def pause(project: Path) -> None:
 
     What is being done is finished, and movies are still taken in.
     """
-    _tell(project, "pause", "Nothing new is begun until 'resume'.")
+    tell(project, "pause", "Nothing new is begun until 'resume'.")
 
 
 @click.command()
 @PROJECT
 def resume(project: Path) -> None:
     """Go on after a pause."""
-    _tell(project, "resume", "The engine goes on.")
+    tell(project, "resume", "The engine goes on.")
 
 
 @click.command(
@@ -190,7 +189,7 @@ def retry(project: Path, step: str | None, exposure: str | None) -> None:
         values["step"] = step
     if exposure is not None:
         values["exposure"] = _id(project, exposure)
-    _tell(project, "retry", "What failed is tried again.", **values)
+    tell(project, "retry", "What failed is tried again.", **values)
 
 
 @click.command()
@@ -202,7 +201,7 @@ def reject(project: Path, exposure: str, why: str) -> None:
 
     What was made of the movie NAME stays, and it flows no further.
     """
-    _tell(project, "reject", f"{exposure} is taken out.", exposure=_id(project, exposure), why=why)
+    tell(project, "reject", f"{exposure} is taken out.", exposure=_id(project, exposure), why=why)
 
 
 @click.command()
@@ -213,33 +212,7 @@ def readmit(project: Path, exposure: str) -> None:
 
     Whether a person had rejected NAME or a gate.
     """
-    _tell(project, "readmit", f"{exposure} flows again.", exposure=_id(project, exposure))
+    tell(project, "readmit", f"{exposure} flows again.", exposure=_id(project, exposure))
 
 
-@click.command(
-    "set",
-    epilog="""
-\b
-Examples:
-  cryowidgets set s1 maxshift.max_frame_shift=8        from the next movie on
-  cryowidgets set s1 ctf.box=1024 ctf.resolution_max=3.5 --redo
-                                                       also for all that are done already
-""",
-)
-@PROJECT
-@click.argument("settings", nargs=-1, required=True, metavar="STEP.PARAMETER=VALUE...")
-@click.option("--redo", is_flag=True, help="Do again what was done with other values, and all that came of it.")
-def set_(project: Path, settings: tuple[str, ...], redo: bool) -> None:
-    """Change parameters, at any time."""
-    from cryowidgets.project import Project
-
-    opened = Project(project)
-    for name, values in assignments(settings).items():
-        step = opened.steps.get(name)
-        if step is None:
-            raise click.UsageError(f"{project} has no step {name!r}; it has {', '.join(opened.steps)}.")
-        step.set(redo=redo, **values)
-        click.echo(f"{name}: {', '.join(f'{k} = {v}' for k, v in values.items())}")
-
-
-COMMANDS = (new, run, stop, reopen, pause, resume, retry, set_, reject, readmit)
+COMMANDS = (new, run, stop, reopen, pause, resume, retry, reject, readmit)
