@@ -53,7 +53,7 @@ class Note:
     step : str
         Name of the step; empty where it is about the file.
     kind : str
-        "converted", "default", "dropped", "link", "inert", "name" or "field".
+        "converted", "default", "dropped", "link", "program", "inert" or "field".
     sentence : str
     """
 
@@ -269,10 +269,7 @@ class _Taking:
     def _move(self, place: int) -> None:
         """Put a gate of movies behind the step that makes their micrographs, and before all that uses those."""
         entry = self.entries[place]
-        users = [
-            p for p in range(len(self.entries)) if any(q.id == entry.id for q in self.entries[p].pointers.values())
-        ]
-        align = next((p for p in users if p in self.gives and issubclass(self.gives[p], Micrograph)), None)
+        align = next((p for p in self._behind(place) if issubclass(self.gives[p], Micrograph)), None)
         counterpart = next(_counterparts(entry, None))
         protocol = registry.get(counterpart.ours)
         if align is None:
@@ -287,6 +284,19 @@ class _Taking:
         self._note(
             name, "link", f"Stands after {source} here, for it looks at micrographs; what used {source} uses it."
         )
+
+    def _behind(self, place: int) -> Iterator[int]:
+        """Steps of protocols that point to one, directly or through others, the nearest first."""
+        users: dict[int, list[int]] = {}
+        for user, entry in enumerate(self.entries):
+            for pointer in entry.pointers.values():
+                if pointer.id in self.at:
+                    users.setdefault(self.at[pointer.id], []).append(user)
+        front, seen = [place], {place}
+        while front:
+            front = [user for p in front for user in dict.fromkeys(users.get(p, ())) if user not in seen]
+            seen.update(front)
+            yield from (user for user in dict.fromkeys(front) if user in self.gives)
 
     def _signal(self, place: int, entry: Entry) -> None:
         """A trigger that is closed by another: there the other names it, here it names the other."""
@@ -436,7 +446,7 @@ class _Taking:
                     self._ask_import(above, key.removeprefix(AT_IMPORT), value, name)
                 elif key not in known:
                     dropped += [f"{theirs} {_short(values[theirs])}" for theirs in there[:1]]
-                elif there:
+                elif there or not rule.theirs:
                     params[key] = value
                 elif value != known[key].default:
                     params[key] = value
@@ -449,6 +459,8 @@ class _Taking:
         if counterpart.word:
             words += f" {counterpart.word}."
         self._note(name, "converted", words)
+        if counterpart.program and (why := _missing(counterpart.ours)):
+            self._note(name, "program", why)
         if silent:
             self._note(name, "default", f"The file is silent; as in Scipion: {', '.join(silent)}.")
         if dropped:
@@ -536,7 +548,7 @@ def _counterparts(entry: Entry, told: Any) -> Iterator[Counterpart]:
     found = [c for c in TABLE if entry.kind in c.theirs and c.ours in registry.names()]
     found = [c for c in found if c.when is None or c.when(entry.values)]
     ours = told.get("protocol") if isinstance(told, Mapping) else None
-    found.sort(key=lambda c: (c.ours != ours, c.program and not _there(c.ours)))
+    found.sort(key=lambda c: (c.ours != ours, c.program and bool(_missing(c.ours))))
     for counterpart in found:
         try:
             registry.get(counterpart.ours)
@@ -545,13 +557,13 @@ def _counterparts(entry: Entry, told: Any) -> Iterator[Counterpart]:
         yield counterpart
 
 
-def _there(protocol: str) -> bool:
-    """Whether the program that a protocol runs is on this machine."""
+def _missing(protocol: str) -> str:
+    """Why the program that a protocol runs cannot be run on this machine; empty where it can."""
     try:
         registry.get(protocol)().find()
-    except CryowidgetsError:
-        return False
-    return True
+    except CryowidgetsError as error:
+        return str(error)
+    return ""
 
 
 def _told(told: Any) -> Mapping[str, Any]:

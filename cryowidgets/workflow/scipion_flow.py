@@ -46,8 +46,8 @@ FLOW: tuple[Counterpart, ...] = (
         "Trigger",
         _ITEM,
         (same("outputSize", "count", 10000), _mode()),
-        idle={"triggerProt": None, "delay": 10, "checkInterval": 60, "allParticles": False},
-        fixed={"triggerSignal": False, "triggerWait": False},
+        idle={"delay": 10, "checkInterval": 60, "allParticles": False},
+        fixed={"triggerSignal": False, "triggerWait": False, "triggerProt": None},
     ),
     Counterpart(
         ("ProtDataCounter",),

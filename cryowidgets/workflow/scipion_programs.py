@@ -361,7 +361,7 @@ PROGRAMS: tuple[Counterpart, ...] = (
         "RelionExtract",
         {"micrograph": ("inputMicrographs",), "ctf": ("ctfRelations",), "picks": ("inputCoordinates",)},
         (
-            optional("boxSize", "box", -1),
+            optional("boxSize", "box", -1, 0, kind=whole),
             same("doInvert", "invert", True),
             same("doNormalize", "normalize", True),
             _dust(),

@@ -112,12 +112,20 @@ def pixels(theirs: str, ours: str, factor: float, default: Any) -> Rule:
     return Rule({theirs: default}, (ours,), read, write)
 
 
-def optional(theirs: str, ours: str, default: float, none: float = 0.0, factor: float = 1.0) -> Rule:
+def optional(
+    theirs: str,
+    ours: str,
+    default: float,
+    none: float = 0.0,
+    factor: float = 1.0,
+    kind: Callable[[Any], Any] | None = None,
+) -> Rule:
     """A number that is negative where it is left open; ours is `none` then, else theirs times `factor`."""
+    kind = kind or number
 
     def read(values: Values, about: About) -> dict[str, Any]:
-        value = number(values[theirs])
-        return {ours: _neat(value * factor) if value > 0 else none}
+        value = kind(values[theirs])
+        return {ours: kind(_neat(value * factor)) if value > 0 else none}
 
     def write(values: Values, about: About) -> dict[str, Any]:
         return {theirs: -1 if values[ours] == none else _neat(values[ours] / factor)}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowidgets.errors import WorkflowError
+from cryowidgets.protocols import registry
 from cryowidgets.workflow import Inert, StepSpec, Workflow, scipion
 from cryowidgets.workflow.checks import check
 from cryowidgets.workflow.scipion_rules import AT_IMPORT, About, number, truth, whole
@@ -156,6 +157,79 @@ def test_a_ctf_consensus_is_a_filter_or_compares_two():
     assert steps["both"].protocol == "CtfConsensus" and steps["both"].inputs == {"first": "ctf", "second": "cistem"}
     assert steps["both"].params["consensus_max"] == 8 and steps["both"].params["keep"] == "average"
     assert steps["both"].params["resolution_max"] == 0 and steps["both"].params["version"] == "linear"
+
+
+def test_gates_of_a_facility_keep_back_what_they_keep_back_there():
+    """Movies are judged by their dose before they are aligned there, by their micrographs here; a CTF consensus passes
+    micrographs on there, which a step of its own does here; a trigger names what it closes, here that names it."""
+    content = session(
+        protocol("XmippProtMovieDoseAnalysis", 20, "dose", inputMovies="2.outputMovies", percentage_threshold=4),
+        protocol("XmippProtMovieGain", 25, "gain", inputMovies="20.outputMovies"),
+        protocol("XmippProtFlexAlign", 30, "flex", inputMovies="25.outputMovies"),
+        protocol("XmippProtMovieMaxShift", 35, "gate", inputMovies="30.outputMovies"),
+        protocol("CistemProtCTFFind", 40, "one", inputMicrographs="35.outputMicrographs"),
+        protocol("XmippProtCTFConsensus", 45, "good", inputCTF="40.outputCTF"),
+        protocol("CistemProtCTFFind", 50, "again", inputMicrographs="45.outputMicrographs"),
+        protocol(
+            "XmippProtTriggerData", 60, "first", inputImages="45.outputMicrographs", outputSize=100, allImages=False
+        ),
+        protocol("XmippProtTriggerData", 61, "stop", inputImages="45.outputCTF", triggerSignal=True, triggerProt="60"),
+    )
+    imported = load(content)
+    assert imported.workflow.inert == () and check(imported.workflow.steps) == []
+    steps = {step.name: step for step in imported.workflow.steps}
+    assert steps["flex"].inputs == steps["gain"].inputs == {"movie": "import_movies"}
+    assert steps["dose"].inputs == {"micrograph": "flex"} and steps["dose"].params["max_deviation"] == 4
+    assert steps["gate"].inputs == {"micrograph": "dose"}
+    assert steps["good_micrographs"].protocol == "SubsetSet"
+    assert steps["good_micrographs"].inputs == {"first": "gate", "second": "good"}
+    assert steps["again"].inputs == {"micrograph": "good_micrographs"}
+    assert steps["first"].inputs == {"item": "good_micrographs"} and steps["stop"].inputs == {"item": "good"}
+    assert steps["first"].params == {"count": 100, "mode": "static", "closed_by": "stop"}
+    again = scipion.load(scipion.dump(imported.workflow)).workflow
+    assert again.steps == imported.workflow.steps
+    sent = next(part for part in json.loads(scipion.dump(imported.workflow)) if part["object.label"] == "stop")
+    assert sent["triggerSignal"] is True and sent["triggerProt"] != sent["object.id"]
+
+
+@pytest.mark.skipif("RelionClass2D" not in registry.names(), reason="the steps of RELION are not installed")
+def test_programs_find_their_links_and_one_that_is_missing_is_named(monkeypatch):
+    """A picker of RELION wants the CTF, an extraction the micrographs: Scipion does not write either of them down."""
+    for variable in ("CRYO", "RELION_AUTO", "RELION_PRE"):
+        monkeypatch.setenv(f"CRYOWIDGETS_{variable}", "")
+    content = session(
+        protocol(
+            "SphireProtCRYOLOPicking",
+            50,
+            "cryolo",
+            inputMicrographs="57.outputMicrographs",
+            boxSize=100,
+            conservPickVar=0.2,
+        ),
+        protocol("ProtRelionAutopickLoG", 51, "log", inputMicrographs="57.outputMicrographs", minDiameter=120),
+        protocol(
+            "XmippProtExtractParticles",
+            60,
+            "cut",
+            inputCoordinates="50.outputCoordinates",
+            boxSize=255.0 + 1,
+            micsSource=0,
+            inputMicrographs="51.x",
+        ),
+        protocol("ProtRelionClassify2D", 70, "classes", inputParticles="60.outputParticles", maskDiameterA=-1),
+        protocol("ProtRelion2Autopick", 80, "by template", inputMicrographs="57.outputMicrographs"),
+    )
+    imported = load(content)
+    steps = {step.name: step for step in imported.workflow.steps}
+    assert steps["cryolo"].params["diameter"] == 166  # 100 px of 1.66 Å
+    assert steps["log"].inputs == {"micrograph": "motioncor3", "ctf": "ctf"}
+    assert steps["cut"].inputs == {"picks": "cryolo", "micrograph": "motioncor3", "ctf": "ctf"}
+    assert steps["cut"].params["box"] == 256
+    assert steps["classes"].inputs == {"particles": "cut"}
+    assert "give RelionAutopick a stack" in said(imported, "by_template", "inert")
+    assert check(imported.workflow.steps, imported.workflow.inert) == []
+    for name, protocol_ in (("cryolo", "Cryolo"), ("log", "RelionAutopick")):
+        assert f"set {protocol_}.executable" in said(imported, name, "program")
 
 
 def test_waiting_and_holding_come_over_unless_they_could_never_end():
