@@ -153,6 +153,8 @@ class Desk:
             chosen: list[Todo] = []
             while lane.waiting and len(jobs) + len(chosen) < room and may(name):
                 item = lane.take()
+                if not self._there(lane, item):
+                    continue  # made anew since; that will be found by itself
                 if item.exposure in lane.busy:
                     lane.add(item)
                     continue
@@ -230,6 +232,13 @@ class Desk:
             lane.flying = 0
             lane.busy.clear()
         return self._store.abandon()
+
+    def _there(self, lane: _Lane, item: Todo) -> bool:
+        """Whether the rows that a task would begin with still are there."""
+        if lane.protocol.is_fold():
+            return True
+        rows = zip(lane.kinds.values(), item.inputs, strict=False)  # of either of two steps there is one row
+        return all(self._store.query(f"SELECT 1 FROM {kind.table()} WHERE id = ?", (row,)) for kind, row in rows)
 
     def _acquired(self, exposure: int | None) -> float:
         found = self._store.query("SELECT acquired FROM exposure WHERE id = ?", (exposure,))

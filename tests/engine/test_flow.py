@@ -207,6 +207,27 @@ def test_joined_sets_have_each_exposure_once_and_that_of_the_first(project, movi
     assert values(p, "double") == {"small": 10.0, "large": 10000.0}
 
 
+def test_what_another_item_takes_the_place_of_is_not_begun(project, movies):
+    movies("a", size=5)
+    p = project(
+        ("one", "Measure", {"movies": "movies"}),
+        ("two", "Measure", {"movies": "movies", "factor": 10}),
+        timeout="1h",
+    )
+    p.workflow.add("JoinSets", name="joined", first="one", second="two")
+    p.workflow.add("toys:Double", name="double", number="joined")
+    for step in ("one", "double"):
+        p.steps[step].hold()
+    engine = Engine(p.folder, "inline")
+    until(engine, lambda: values(p, "joined") == {"a": 50.0})
+    engine.tick()  # now the second waits to be doubled
+    p.steps["one"].release()
+    until(engine, lambda: values(p, "joined") == {"a": 5.0})
+    p.steps["double"].release()
+    until(engine, lambda: values(p, "double") == {"a": 10.0})
+    engine.close()
+
+
 def test_sets_divide_what_a_gate_divides(project, movies):
     movies(*names(1, 2), size=5)
     movies(*names(3, 4, 5), size=500)
