@@ -1,6 +1,6 @@
 """Templates: workflow documents that lie where they are found by name, with questions to be answered.
 
-They are looked for in the package, in plug-ins, in the site's folders (`CRYOWIDGETS_TEMPLATES`), in the user's
+They are looked for in plug-ins, in the package, in the site's folders (`CRYOWIDGETS_TEMPLATES`), in the user's
 (``~/.config/cryowidgets/templates``) and in the project's (``PROJECT/templates``). Of two with one name the latter
 hides the former, unless it is asked for as ``site/name``.
 """
@@ -163,8 +163,8 @@ def folders(project: Path | str | None = None) -> list[tuple[str, Path]]:
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     brought, _ = plugins.template_folders()
     site = [folder for folder in os.environ.get(SITE, "").split(os.pathsep) if folder]
-    found = [("package", PACKAGE)]
-    found += [(plugin.package, Path(str(folder))) for plugin, folder in brought]
+    found = [(plugin.package, Path(str(folder))) for plugin, folder in brought]
+    found.append(("package", PACKAGE))
     found += [("site", Path(folder).expanduser()) for folder in site]
     found.append(("user", Path(home) / "cryowidgets" / "templates"))
     if project or _is_file(Path("project.sqlite")):

@@ -154,3 +154,25 @@ def test_scripts_make_projects_by_position(alone):
     assert "is not a project" in call(
         "project", "schedule", "site" if (alone / "site").exists() else "sessions", code=3
     )
+
+
+def test_plug_ins_bring_templates_and_a_broken_one_harms_nothing(alone):
+    for name, lines in (("mine", "mine = mine.workflows"), ("lost", "lost = lost.nowhere")):
+        info = alone / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[cryowidgets.templates]\n{lines}\n")
+    folder = alone / "mine" / "workflows"
+    folder.mkdir(parents=True)
+    steps = [{"name": "movies", "protocol": "ImportMovies"}]
+    for name, description in (("ours", "from a plug-in"), ("live", "hides nothing of the package")):
+        content = {"version": 2, "name": name, "description": description, "steps": steps}
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    command = [sys.executable, "-m", "cryowidgets", "template"]
+    environment = {**os.environ, "PYTHONPATH": str(alone)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
+    assert "ours mine from a plug-in" in text
+    assert "mine/live mine hides nothing of the package" in text and " live package live Live preview" in text
+    assert "Template 'lost' of lost 1.0 cannot be used" in text
