@@ -22,6 +22,7 @@ def status(reader: Reader) -> str:
     session = reader.session()
     lines = [
         f"Session  {session.name}   {session.folder}",
+        *(f"Comment  {comment}" for comment in [reader.settings().get("comment")] if comment),
         f"Engine   {_engine(session)}",
         f"Stream   {session.stream}{', paused' if session.paused else ''}: {_movies(session)}",
         "",

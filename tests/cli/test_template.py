@@ -146,6 +146,7 @@ def test_scripts_make_projects_by_position(alone):
     with project.reader() as reader:
         assert reader.settings()["comment"] == "grid 3, second try"
         assert reader.session().name == "s1"
+    assert "Comment  grid 3, second try" in call("status", "sessions/s1")
     assert "is a project already" in call("project", "create", "s1", "w.json", "sessions", code=3)
     assert "There is no template or file 'no.json'" in call("project", "create", "s2", "no.json", code=3)
     assert "movies: Movies must be answered" in call("project", "create", "s2", code=2)
