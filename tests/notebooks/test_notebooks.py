@@ -113,6 +113,19 @@ def test_live_session(execute, tmp_path):
         assert ledger.steps()["maxshift"].params["max_frame_shift"] == 8.0
 
 
+def test_a_step_of_your_own(execute):
+    notebook = execute("06_own_step.ipynb", movies=2)
+    printed = text(notebook)
+    assert "MeasureContrast.binning does not take 100: write an int from 1 to 64 px (default 4)." in printed
+    measured = [float(value) for value in re.findall(r"contrast ([\d.]+), skewness", printed)]
+    assert len(measured) == 2
+    assert min(measured) > 0
+    origins = re.findall(r"^(\w+):\d+ +of (\w+) ", printed, re.M)
+    assert origins == [("contrast", "contrast"), ("micrograph", "align"), ("movie", "movies")]
+    shown = [o for c in notebook.cells for o in c.get("outputs", []) if "widget-view" in str(list(o.get("data", {})))]
+    assert len(shown) == 1
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory) -> microscope.Microscope:
     """Four movies, one of them cut off."""
