@@ -10,6 +10,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 APT := DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300
+# Tests that compute, or keep to themselves otherwise: two processes run them. Those of engines and pages, which are
+# several processes each, follow one by one.
+ALONE := $(addprefix tests/,facility io kernels protocols sim store workflow)
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 .PHONY: help demo test lint types tests browser lock format screenshots clean
@@ -29,7 +32,12 @@ types: $(READY) ## types of model, kernels and store
 	$(BIN)/mypy
 
 tests: $(READY) browser ## the tests: TESTS="tests/kernels -k dose" for some of them
+ifdef TESTS
 	$(BIN)/pytest $(TESTS)
+else
+	$(BIN)/pytest -n 2 --dist loadfile $(ALONE)
+	$(BIN)/pytest $(addprefix --ignore=,$(ALONE))
+endif
 
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix
