@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,7 @@ class StepSummary(W.Box):
     def __init__(self, node: Node, reader: Reader, wake: Callable[[], None]) -> None:
         self.name = node.name
         self._head = W.HTML()
+        self._rules: tuple[int, dict[str, int]] = (0, {})
         self.results: ResultView | None = None
         if not node.inert:
             self.results = views.view(reader.steps()[node.name], wake)
@@ -118,7 +119,9 @@ class StepSummary(W.Box):
 
     def show(self, node: Node, reader: Reader) -> None:
         """Show the step as it is now."""
-        put(self._head, _head(node))
+        if self._rules[0] != node.rejected:
+            self._rules = (node.rejected, reader.reasons(node.name))
+        put(self._head, _head(node, self._rules[1]))
         self._refresh(reader)
 
     def _refresh(self, reader: Reader) -> None:
@@ -126,7 +129,7 @@ class StepSummary(W.Box):
             self.results.refresh(reader)
 
 
-def _head(node: Node) -> str:
+def _head(node: Node, rules: Mapping[str, int]) -> str:
     safe = texts.safe
     links = [f"{safe(input)} from <b>{safe(source)}</b>" for input, source in node.inputs.items()]
     links += [f"waits for the end of <b>{safe(name)}</b>" for name in node.after]
@@ -138,4 +141,6 @@ def _head(node: Node) -> str:
         f"<span class='cw-state-{safe(state)}'>{safe(state)}{': ' + safe(node.reason) if node.reason else ''}</span>"
     ]
     words += [f"<span class='cw-soft'>{', '.join(links)}</span>"] if links else []
+    counted = ", ".join(f"{safe(rule)} {n}" for rule, n in rules.items())
+    words += [f"<span class='cw-rejected'>held back by rule: {counted}</span>"] if counted else []
     return f"<div class='cw-step-head'><h3>{safe(node.name)}</h3>{''.join(words)}</div>"

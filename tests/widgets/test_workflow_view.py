@@ -3,7 +3,9 @@
 import ipywidgets as W
 import pytest
 
+from cryowidgets.model import Micrograph, Reason
 from cryowidgets.project import Project
+from cryowidgets.store.todo import todo
 from cryowidgets.widgets import WorkflowWidget
 from cryowidgets.widgets.dashboard import SessionView
 from cryowidgets.widgets.graph import WorkflowGraph, planned
@@ -61,6 +63,24 @@ def test_counts_of_the_graph_are_those_of_the_ledger(wire, view, filled, reader)
     filled.process()
     view.refresh(reader)
     assert "movies" not in marks(wire, view.graph) and dict(marks(wire, view.graph)["align"]["counts"])["done"] == 15
+
+
+def test_a_gate_says_which_rules_hold_items_back(wire, view, filled, reader):
+    store = filled.store
+    store.add_step("limit", "MaxShift", Micrograph, {}, {"micrograph": "align"})
+    tasks = store.claim("limit", todo(store, "limit", {"micrograph": Micrograph}, {})[0])
+    moved = [Reason("movie", 60.0, 45.0), Reason("frame", 12.0, 10.0)]
+    store.finish(tasks[0], "rejected", error="It moved.", reasons=moved)
+    view.refresh(reader)
+    view.choose("limit")
+    view.refresh(reader)
+    assert "held back by rule: frame 1, movie 1" in html(view.panel)
+    store.finish(tasks[1], "rejected", error="It moved.", reasons=moved[:1])
+    view.refresh(reader)
+    assert "held back by rule: movie 2, frame 1" in html(view.panel)
+    view.choose("align")
+    view.refresh(reader)
+    assert "held back" not in html(view.panel)
 
 
 def test_a_click_opens_a_step_and_another_closes_it(wire, view, reader):
