@@ -23,6 +23,8 @@ from cryowidgets.protocols.base import Protocol
 from cryowidgets.store.admission import admit
 from cryowidgets.store.store import Store
 
+# Run as a script this is __main__; the protocols are found by the name of the file, and a kind is there but once.
+sys.modules.setdefault(Path(__file__).stem, sys.modules[__name__])
 OPTICS = Optics(pixel_size=1.0)
 
 
