@@ -119,7 +119,8 @@ class Program(Protocol):
 
         The version is empty where neither tells it.
         """
-        return self.program, parse_version(said, self.names) or parse_version(file, self.names)
+        names = (self.program, *self.names)
+        return self.program, parse_version(said, names) or parse_version(file, names)
 
     @contextmanager
     def run(self, out: Out, gpu: str = "") -> Iterator[Run]:
@@ -235,8 +236,11 @@ class Run:
         return path
 
     def text(self, name: str) -> str:
-        """What a file holds that the program must have written."""
-        return self.file(name).read_text(errors="replace")
+        """What a file of lines holds that the program must have written, the last one with its end."""
+        text = self.file(name).read_text(errors="replace")
+        if not text.endswith("\n"):
+            raise self._error(f"wrote only a part of {name}", self.log.read_text(errors="replace"))
+        return text
 
     def link(self, path: str, name: str) -> str:
         """Make a file known in the folder under a plain name, which no program takes amiss."""
@@ -281,6 +285,7 @@ class Run:
 
     def _error(self, what: str, said: str) -> ProgramError:
         lines = [line.strip() for line in re.split(r"[\r\n]+", _ESCAPES.sub("", said)) if line.strip(" \t-=*")]
+        lines = [line for line in lines if not line.startswith("# ")]  # ours
         tail = " / ".join(lines[-_SAID:])
         last = f" It said last: {tail[-300:]}" if lines else " It said nothing."
         error = ProgramError(f"{self.program} {what}.{last} The whole is in {self.log}.")

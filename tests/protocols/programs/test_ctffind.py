@@ -142,7 +142,7 @@ def test_tilt_and_thickness_of_5_where_asked_for(ctffind, micrograph, out):
     [
         ("fails", "CTFFIND ended with error 3. It said last: working / CUDA error"),
         ("hangs", "CTFFIND took longer than 0.6 s and was ended. It said last: working"),
-        ("halves", "CTFFIND wrote what cannot be used: its table has 0 rows where one is needed."),
+        ("halves", "CTFFIND wrote only a part of spectrum.txt. It said last: working"),
     ],
 )
 def test_what_goes_wrong_is_said(ctffind, micrograph, out, mode, sentence):

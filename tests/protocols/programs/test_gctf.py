@@ -76,7 +76,7 @@ def test_without_a_star_file_the_log_is_read(gctf, micrograph, out):
     [
         ("fails", "Gctf ended with error 3."),
         ("hangs", "Gctf took longer than 0.6 s and was ended."),
-        ("halves", "Gctf wrote what cannot be used: "),
+        ("halves", "Gctf wrote only a part of micrographs.star."),
     ],
 )
 def test_what_goes_wrong_is_said(gctf, micrograph, out, mode, sentence):
