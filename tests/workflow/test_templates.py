@@ -80,6 +80,14 @@ def test_every_shipped_document_reads_and_comes_back_as_it_was_written():
             assert program in needs, f"{template.name} needs {program} for {step.name}"
 
 
+def test_a_project_is_made_of_every_shipped_document_with_nothing_but_movies(tmp_path):
+    for template in templates.find([("package", templates.PACKAGE)]):
+        p = Project.create(tmp_path / template.name, template=template.workflow, movies="/data/*.tiff")
+        assert {(s.name, s.protocol, tuple(s.inputs.items())) for s in p.document().steps} == {
+            (s.name, s.protocol, tuple(sorted(s.inputs.items()))) for s in template.workflow.steps
+        }
+
+
 def test_type_unit_and_help_come_from_the_parameter(asking):
     asked = {question.id: question for question in asking.questions}
     assert {id: question.type for id, question in asked.items()} == {
