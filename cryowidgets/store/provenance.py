@@ -161,21 +161,25 @@ class _Tracer:
         if exposure is None and len(ids) == 2 and len(step.inputs) == 1:
             ((name, only),) = step.inputs.items()
             return {name: self._batch(self._steps[only], *ids)}, self._before(step, row)
+        present = {name: self._present(self._steps[source], exposure, ids) for name, source in step.inputs.items()}
+        lost = len(ids) - sum(origin is not None for origin in present.values())
         found: dict[str, Origin | Batch] = {}
-        for name, source_name in step.inputs.items():
-            source = self._steps[source_name]
-            origin = self._input(source, exposure, ids, submitted)
+        for name, source in step.inputs.items():
+            origin = present[name]
+            if origin is None and lost > 0:  # else the step has not taken that input: it takes one of two
+                origin = self._replaced(self._steps[source], exposure, submitted)
+                lost -= 1
             if origin is not None:
                 found[name] = origin
         return found, None
 
-    def _input(self, source: Step, exposure: int | None, ids: list[int], submitted: float) -> Origin | None:
-        """The row of a source that a task took; or the task that had made it, where the row was made again since."""
-        table = source.gives.lower()
-        rows = self._query(f'SELECT id, task FROM "{table}" WHERE step = ? AND exposure = ?', (source.id, exposure))
-        for id, task in rows:
-            if id in ids:
-                return self.of_task(task, id)
+    def _present(self, source: Step, exposure: int | None, ids: list[int]) -> Origin | None:
+        """The row of a source that a task took, as long as it is there."""
+        sql = f'SELECT id, task FROM "{source.gives.lower()}" WHERE step = ? AND exposure = ?'
+        return next((self.of_task(task, id) for id, task in self._query(sql, (source.id, exposure)) if id in ids), None)
+
+    def _replaced(self, source: Step, exposure: int | None, submitted: float) -> Origin | None:
+        """What a source had made of an exposure when a task began; that row was made again since."""
         before = self._query(
             "SELECT id FROM task WHERE step = ? AND exposure = ? AND state IN ('done', 'superseded') "
             "AND traceback IS NULL AND finished <= ? ORDER BY id DESC LIMIT 1",

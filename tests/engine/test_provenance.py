@@ -73,6 +73,30 @@ def test_a_join_names_each_input_though_both_are_of_one_kind(project, movies, ru
     assert {o.name for o in origin.inputs.values()} == {"c"}
 
 
+def test_of_a_step_that_takes_one_of_two_only_the_one_is_named(project, movies, run):
+    movies("a", "b")
+    made = project(
+        ("measure", "Measure", {"movie": "movies", "fail": "b"}),
+        ("other", "Measure", {"movie": "movies"}),
+    )
+    made.workflow.add("JoinSets", name="joined", first="measure", second="other")
+    made.workflow.add("SubsetSet", name="both", first="other", second="measure")
+    made.workflow.add("DifferenceSet", name="rest", first="other", second="measure")
+    run(made, retries=0)
+    with made.reader() as reader:
+        taken = {
+            (step, name): {i: o.step for i, o in reader.provenance("number", id).inputs.items()}
+            for step in ("joined", "both", "rest")
+            for name, id in rows(made, step).items()
+        }
+    assert taken == {
+        ("joined", "a"): {"first": "measure"},
+        ("joined", "b"): {"second": "other"},
+        ("both", "a"): {"first": "other", "second": "measure"},
+        ("rest", "b"): {"first": "other"},
+    }
+
+
 def test_attempts_that_failed_are_told_with_their_sentence(project, movies, run, tmp_path):
     movies("a", "b")
     made = project(("measure", "Measure", {"movie": "movies", "fail": "a", "heal": str(tmp_path / "healed")}))
