@@ -151,17 +151,19 @@ class Wizard(W.Box):
         self._starting.start()
 
     def _run(self, template: Template, answers: dict[str, str], place: Path) -> None:
-        project = None
+        project = microscope = None
         try:
             project = Project.create(place, template=template.fill(answers))
+            microscope = project.simulate()  # first: it takes as long as the engine to begin
             project.run(background=True)
-            project.simulate()
             fault = ""
         except CryowidgetsError as error:
             fault = str(error)
         except Exception as error:  # a person waits for the answer, and nobody else hears of it in a thread
             fault = f"{type(error).__name__}: {error}"
         self._starting = None
+        if fault and microscope is not None:
+            microscope.terminate()
         if project is None:
             self._freeze(False)
             put(self._said, f"<span class='cw-failed' role='alert'>{texts.safe(fault)}</span>")

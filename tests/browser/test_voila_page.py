@@ -180,7 +180,7 @@ def test_page_fits_a_laptop_and_a_wall(wall, size):
     page = wall.page.evaluate("() => [document.scrollingElement.scrollWidth, document.scrollingElement.scrollHeight]")
     assert tuple(page) <= size
     boxes = wall.page.evaluate(
-        """() => [...document.querySelectorAll('.cw-plot, .cw-table, .cw-picture')].map((e) => {
+        """() => [...document.querySelectorAll('.cw-main :is(.cw-plot, .cw-table, .cw-picture)')].map((e) => {
         const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom, r.width, r.height] })"""
     )
     assert len(boxes) == 12
