@@ -149,7 +149,7 @@ def test_an_average_does_not_depend_on_which_comes_first(first, second):
         assert (there.defocus_u, there.defocus_v) == pytest.approx((back.defocus_u, back.defocus_v))
 
 
-@given(st.lists(st.tuples(estimates, estimates), max_size=20))
+@given(st.lists(st.tuples(estimates, estimates), max_size=4))
 def test_each_is_accepted_or_rejected_for_at_least_one_rule(pairs):
     for gate in (CtfConsensus(), CtfConsensus(keep="average", version="linear")):
         for first, second in pairs:
