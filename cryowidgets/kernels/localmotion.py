@@ -145,9 +145,7 @@ def measure(
     """
     n = len(shifts)
     grid = Grid.over(shape, pixel_size, resolution, patches)
-    fading = partial(
-        dose.fading, n, dose_per_frame=dose_per_frame, pre_exposure=pre_exposure, voltage=voltage
-    )
+    fading = partial(dose.fading, n, dose_per_frame=dose_per_frame, pre_exposure=pre_exposure, voltage=voltage)
     together = grouped(n, dose_per_frame)
     pieces = Patches(grid, blocks, gain, shifts, resolution, pixel_size, fading, np.arange(n) // together)
     centred = shifts - shifts.mean(axis=0)
