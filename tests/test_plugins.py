@@ -20,6 +20,7 @@ from cryowidgets.model import Ctf, Item
 from cryowidgets.project import Project
 from cryowidgets.protocols import registry
 from cryowidgets.sim import microscope
+from cryowidgets.widgets.add_step import AddStep
 from cryowidgets.widgets.dashboard import SessionView
 from cryowidgets.widgets.form import ParameterForm
 from cryowidgets.workflow import templates
@@ -93,15 +94,23 @@ def test_an_installed_plug_in_is_listed_with_all_that_it_brings(plugged, site):
     text = cli("plugins")
     assert re.search(rf"cryowidgets-contrast +1.2 +works +1 protocol, 1 template +{site}", text)
     assert re.search(r"MeasureContrast +Micrograph → Contrast +protocol +cryowidgets-contrast", text)
+    assert re.search(r"^contrast +cryowidgets-contrast +Motion, and how much", cli("template"), re.M)
 
 
-def test_its_parameters_are_explained_and_have_a_form(plugged, site, wire):  # noqa: F811
+def test_its_parameters_are_explained_and_have_a_form(plugged, site, tmp_path, wire):  # noqa: F811
     plugged(site)
     text = cli("show protocol MeasureContrast")
     assert re.search(r"binning +4 +px +1 to 64 +Pixels that become one", text)
     form = ParameterForm(registry.get("MeasureContrast")())
     assert list(form.fields) == ["binning", "least"]
     assert form.fields["binning"].value == "4"
+    session = FilledSession(tmp_path / "p")
+    session.close()
+    adding = AddStep(session.folder, lambda: None)
+    adding.opener.value = True
+    with Project(session.folder).reader() as reader:
+        adding.refresh(reader)
+    assert "MeasureContrast" in adding.protocol.options
 
 
 def test_its_template_makes_a_project_and_its_step_runs_on_movies(plugged, site, tmp_path):

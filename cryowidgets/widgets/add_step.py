@@ -136,11 +136,8 @@ class AddStep(W.Box):
 def _fitting(steps: Mapping[str, Step]) -> list[str]:
     """Names of the protocols all of whose inputs some step gives; what cannot be loaded is left out."""
     found = []
-    for name in registry.names():
-        try:
-            wanted = registry.get(name).inputs()
-        except CryowidgetsError:
-            continue
+    for name, protocol in registry.usable().items():
+        wanted = protocol.inputs()
         if wanted and all(any(_gives(step, kind) for step in steps.values()) for kind in wanted.values()):
             found.append(name)
     return found
