@@ -151,7 +151,9 @@ class Desk:
         jobs: list[Job] = []
         for name, lane in reversed(self._lanes.items()):
             chosen: list[Todo] = []
-            while lane.waiting and len(jobs) + len(chosen) < room and may(name):
+            if not (lane.waiting and len(jobs) < room and may(name)):
+                continue
+            while lane.waiting and len(jobs) + len(chosen) < room:
                 item = lane.take()
                 if not self._there(lane, item):
                     continue  # made anew since; that will be found by itself

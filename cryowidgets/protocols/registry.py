@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import weakref
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -14,6 +15,7 @@ from cryowidgets.plugins import Plugin
 from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
 
 _local: dict[str, type[Protocol]] = {}
+_sound: weakref.WeakSet[type[Protocol]] = weakref.WeakSet()  # looked at already: this is asked for every task
 
 
 def installed() -> dict[str, Plugin]:
@@ -118,11 +120,12 @@ def _written_out(name: str) -> type[Protocol]:
     plugin = Plugin(plugins.PROTOCOLS, name, point, name.partition(":")[0], "")
     try:
         found = point.load()
-        said = fault(found)
+        said = "" if found in _sound else fault(found)
     except Exception as error:
         raise PluginError(f"Protocol {name!r} cannot be imported: {plugins.explain(error, plugin)}") from error
     if said:
         raise PluginError(f"Protocol {name!r} cannot be used: {said}")
+    _sound.add(found)
     return found
 
 
