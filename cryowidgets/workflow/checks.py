@@ -45,6 +45,7 @@ def check(steps: Iterable[StepSpec], inert: Iterable[Inert] = ()) -> list[str]:
     for step in steps:
         if step.name in protocols:
             faults += _links(step, known, protocols, gives)
+            faults += _signal(step, known, protocols)
         faults += _waits(step, known)
     for part in inert:
         faults += [
@@ -150,6 +151,18 @@ def _links(
 
 def _a(kind: type[Item]) -> str:
     return "an item of any kind" if kind is Item else f"a {kind.__name__}"
+
+
+def _signal(
+    step: StepSpec, known: Mapping[str, StepSpec | Inert], protocols: Mapping[str, type[Protocol]]
+) -> list[str]:
+    """What is wrong with the step that is to close this one."""
+    name = step.params.get("closed_by") if protocols[step.name].waits() else ""
+    if not name or not isinstance(name, str) or (name in protocols and protocols[name].waits() and name != step.name):
+        return []
+    if name not in known:
+        return [f"step {step.name!r} is closed by {name!r}, which is not a step{near(name, known)}"]
+    return [f"step {step.name!r} is closed by {name!r}, which is not another trigger or counter and gives no signal"]
 
 
 def _waits(step: StepSpec, known: Mapping[str, StepSpec | Inert]) -> list[str]:

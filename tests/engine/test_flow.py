@@ -184,7 +184,10 @@ def test_a_trigger_closes_another_branch(project, movies):
 def test_a_signal_must_come_from_a_step_that_can_give_one(project, movies, run):
     movies("a")
     p = project(MAP)
-    p.workflow.add("Trigger", name="hold", item="measure", count=1, closed_by="measure")
+    with pytest.raises(WorkflowError, match="step 'hold' is closed by 'measure', which is not another trigger"):
+        p.workflow.add("Trigger", name="hold", item="measure", count=1, closed_by="measure")
+    p.workflow.add("Trigger", name="hold", item="measure", count=1)
+    p.steps["hold"].set(closed_by="measure")
     run(p)
     with p.reader() as reader:
         step = reader.steps()["hold"]

@@ -78,6 +78,14 @@ def test_a_workflow_knows_what_flows_through_steps_that_pass_anything_on(monkeyp
     assert check([*steps, mixed]) == [
         "step 'mixed' joins items of one kind, but is given a Micrograph and a Ctf",
     ]
+    early = StepSpec("early", "Trigger", {"closed_by": "enough"}, {"item": "align"})
+    enough = StepSpec("enough", "Trigger", {"closed_by": "early"}, {"item": "align"})
+    assert check([*steps, early, enough]) == []
+    assert check([*steps, early]) == ["step 'early' is closed by 'enough', which is not a step"]
+    by_ctf = StepSpec("early", "Trigger", {"closed_by": "ctf"}, {"item": "align"})
+    assert check([*steps, by_ctf]) == [
+        "step 'early' is closed by 'ctf', which is not another trigger or counter and gives no signal"
+    ]
     unlinked = StepSpec("lost", "Pass", {}, {})
     said = check([*steps, unlinked])[0]
     assert said.startswith("step 'lost' lacks its input 'item', an item of any kind; steps that fit: ")
