@@ -140,3 +140,46 @@ def test_sigterm_ends_in_good_order_and_the_next_engine_goes_on(project, movies,
         assert reader.session().engine is None
     assert start(p, "threads").wait(30) == 0
     assert progress(p) == 4
+
+
+def test_a_change_in_mid_session_has_the_branch_made_anew_once_though_the_engine_is_killed(project, movies, start):
+    count = 200
+    movies(*(f"m{i:03d}" for i in range(count)))
+    branch = ("measure", "double", "both")
+    p = project(
+        ("aside", "Measure", {"movies": "movies"}),
+        ("measure", "Measure", {"movies": "movies"}),
+        ("double", "Double", {"number": "measure"}),
+        ("both", "Sum", {"first": "aside", "second": "double"}),
+        timeout="2s",
+    )
+
+    def nodes():
+        with p.reader() as reader:
+            return {node.name: node for node in reader.nodes()}
+
+    engine = start(p, "threads")
+    wait_for(lambda: progress(p) >= count // 2)
+    p.steps["measure"].set(scope="branch", factor=3.0)
+    wait_for(lambda: p.steps["measure"].params["factor"] == 3.0)
+    assert nodes()["measure"].outdated > 0
+    assert nodes()["aside"].outdated == 0
+    before = nodes()["double"].done
+    wait_for(lambda: nodes()["double"].done >= before + 20)
+    engine.send_signal(signal.SIGKILL)
+    engine.wait()
+    assert start(p, "threads").wait(120) == 0
+    with p.reader() as reader:
+        assert reader.failures() == []
+        assert set(reader.rows("both")["value"].tolist()) == {10.0 + 2 * 30.0}
+        tally = reader.tally()
+        tasks = reader._query(
+            "SELECT s.name, t.exposure, t.state, t.version >= s.valid_from FROM task t, step s "
+            "WHERE s.id = t.step AND t.state IN ('done', 'superseded')"
+        )
+    assert tally["aside"].get("superseded", 0) == 0, "what is not of the branch was done again"
+    for step in ("aside", *branch):
+        made = [(exposure, state) for name, exposure, state, present in tasks if name == step and present]
+        assert sorted(made) == [(exposure, "done") for exposure in range(1, count + 1)], step
+    for node in nodes().values():
+        assert (node.state, node.done, node.outdated, node.waiting) == ("finished", count, 0, 0), node
