@@ -90,7 +90,10 @@ def add(
 @PROJECT
 @STEP
 def hold(project: Path, step: str) -> None:
-    """Begin nothing at a step until it is released."""
+    """Begin nothing at a step until it is released.
+
+    What is under way is finished. As long as items wait there, an engine stays, also when the stream is closed.
+    """
     tell(project, "hold", f"Nothing is begun at {step} until 'release'.", step=_step(project, step).name)
 
 

@@ -239,9 +239,13 @@ class Engine:
             self.store.event("command.refused", f"{command.name}: {error} ({command.by})", ref=command.ref)
 
     def _look_for_movies(self) -> None:
-        if not self._door or not self.states.may_begin(self._source):
+        if not self._door:
             return
         stream = self.store.get("stream")
+        if not self.states.may_begin(self._source):
+            if stream == "stopping":
+                self._close_stream(f"step {self._source} was held")
+            return
         arrivals, refusals = self._door.poll()
         trouble = self._door.trouble
         patience = self._door.settings.timeout if self._until_idle is None else self._until_idle

@@ -167,6 +167,8 @@ class _Counts:
             return 0
         if step.fold:
             return self._unfolded(step, sources[0])
+        if len(sources) > 1 and step.state == "finished":
+            return 0  # also where it takes items of either source, or of one without the other
         tally = self.tally.get(step.id, {})
         settled = self.results(step, step.valid_from)
         settled += sum(tally.get(state, 0) for state in ("running", "failed", "rejected"))

@@ -158,6 +158,11 @@ def test_a_held_import_lets_nothing_in(project, movies, engine):
     assert values(p, "measure") == {}
     p.steps["movies"].release()
     until(e, lambda: values(p, "measure") == {"a": 10.0})
+    p.steps["movies"].hold()
+    movies("b")
+    send(p.folder, "stop")
+    until(e, e.finished)
+    assert values(p, "measure") == {"a": 10.0}
 
 
 # Changes ----------------------------------------------------------------------------------------------------------
