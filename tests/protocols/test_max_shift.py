@@ -62,6 +62,15 @@ def test_limits_are_parameters():
         MaxShift(max_frame_shift=-1)
 
 
+GATES = {
+    mode: (
+        MaxShift(mode=mode, trajectory="measured", max_frame_shift=7.3, max_movie_shift=31.7),
+        MaxShift(mode=mode),
+    )
+    for mode in ("frame", "movie", "and", "or")
+}
+
+
 def rejected_by_the_formula(shifts, pixel_size, mode, frame, movie):
     """Scipion's rule, as it is written down: step by step."""
     longest = total = 0.0
@@ -87,11 +96,10 @@ def test_measured_shifts_are_judged_as_by_the_formula(shifts, pixel_size):
         motion_worst=0.0,
         motion_total=0.0,
     )
-    for mode in ("frame", "movie", "and", "or"):
-        gate = MaxShift(mode=mode, trajectory="measured", max_frame_shift=7.3, max_movie_shift=31.7)
-        answer = gate.process(micrograph, None)
+    for mode, (measured, smoothed) in GATES.items():
+        answer = measured.process(micrograph, None)
         assert isinstance(answer, Reject) == rejected_by_the_formula(shifts, pixel_size, mode, 7.3, 31.7)
-        assert MaxShift(mode=mode).process(micrograph, None) is micrograph, "smoothed, it did not move"
+        assert smoothed.process(micrograph, None) is micrograph, "smoothed, it did not move"
 
 
 def test_rules_are_counted_and_movies_without_shifts_pass():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowidgets.errors import ParameterError
@@ -21,6 +21,7 @@ def passed(gate, items):
     return [item.exposure for item, answer in answers if answer is item]
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.floats(0, 100), st.integers(0, 5))
 def test_of_each_batch_the_same_share_passes(batch, share, seed):
     sampler = Sampler(batch=batch, share=share, seed=seed)
@@ -30,6 +31,7 @@ def test_of_each_batch_the_same_share_passes(batch, share, seed):
         assert len(inside) == round(share / 100 * batch)
 
 
+@settings(max_examples=20)
 @given(st.permutations(range(1, 41)))
 def test_a_sample_does_not_depend_on_the_order(order):
     sampler = Sampler(batch=20, share=25)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowidgets.errors import ParameterError
@@ -74,6 +74,7 @@ def test_batches_of_stacks_end_with_the_stack_that_fills_them(sizes, count, cuts
 
 
 @pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=40)
 @given(sizes=stacks, count=counts, one=st.lists(st.integers(0, 40)), other=st.lists(st.integers(0, 40)))
 def test_what_has_passed_in_the_end_does_not_depend_on_how_it_came(mode, sizes, count, one, other):
     gate = Trigger(mode=mode, count=count)
