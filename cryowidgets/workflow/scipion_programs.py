@@ -20,14 +20,13 @@ from cryowidgets.workflow.scipion_rules import (
     resolution,
     same,
     truth,
+    turned,
     whole,
     words,
 )
 
 _MOVIE = {"movie": ("inputMovies",)}
 _MICROGRAPH = {"micrograph": ("inputMicrographs",)}
-_QUARTERS = choice("gainRot", "gain_rotation", (0, 1, 2, 3), 0)
-_FLIPS = choice("gainFlip", "gain_flip", (0, 1, 2), 0)
 _CROPPED = {"cropOffsetX": 0, "cropOffsetY": 0, "cropDimX": 0, "cropDimY": 0}
 _EER = (same("eerGroup", "eer_group", None, whole), choice("eerSampling", "eer_upsampling", (1, 2), 0))
 
@@ -153,8 +152,7 @@ PROGRAMS: tuple[Counterpart, ...] = (
             same("tol", "tolerance", 0.2),
             same("splitEvenOdd", "halves", False),
             *_EER,
-            _QUARTERS,
-            _FLIPS,
+            turned(),
             file("defectFile", "defect_file"),
             file("defectMap", "defect_map"),
             same("extraParams2", "arguments", "", words, ""),
@@ -191,8 +189,7 @@ PROGRAMS: tuple[Counterpart, ...] = (
             same("bfactor", "bfactor", 150.0),
             same("groupFrames", "group", 1),
             same("eerGroup", "eer_group", None, whole),
-            _QUARTERS,
-            _FLIPS,
+            turned(),
             same("extraParams", "arguments", "", words, ""),
         ),
         idle={"saveFloat16": True, "defectFile": None, **_CROPPED},

@@ -93,8 +93,8 @@ def scaled(theirs: str, ours: str, factor: float, default: Any, kind: Callable[[
     return Rule(
         {theirs: default},
         (ours,),
-        lambda values, about: {ours: kind(_neat(number(values[theirs]) * factor))},
-        lambda values, about: {theirs: _neat(values[ours] / factor)},
+        lambda values, about: {ours: kind(neat(number(values[theirs]) * factor))},
+        lambda values, about: {theirs: neat(values[ours] / factor)},
     )
 
 
@@ -104,7 +104,7 @@ def pixels(theirs: str, ours: str, factor: float, default: Any) -> Rule:
     def read(values: Values, about: About) -> dict[str, Any]:
         if values[theirs] in (None, "") or number(values[theirs]) <= 0:
             return {}
-        return {ours: _neat(number(values[theirs]) * factor * _pixel(about, theirs))}
+        return {ours: neat(number(values[theirs]) * factor * _pixel(about, theirs))}
 
     def write(values: Values, about: About) -> dict[str, Any]:
         return {theirs: round(values[ours] / factor / about.pixel_size)} if about.pixel_size else {}
@@ -125,10 +125,10 @@ def optional(
 
     def read(values: Values, about: About) -> dict[str, Any]:
         value = kind(values[theirs])
-        return {ours: kind(_neat(value * factor)) if value > 0 else none}
+        return {ours: kind(neat(value * factor)) if value > 0 else none}
 
     def write(values: Values, about: About) -> dict[str, Any]:
-        return {theirs: -1 if values[ours] == none else _neat(values[ours] / factor)}
+        return {theirs: -1 if values[ours] == none else neat(values[ours] / factor)}
 
     return Rule({theirs: default}, (ours,), read, write)
 
@@ -159,7 +159,7 @@ def lasting(theirs: str, ours: str, default: Any) -> Rule:
         {theirs: default},
         (ours,),
         lambda values, about: {ours: durations.seconds(values[theirs])},
-        lambda values, about: {theirs: _spelled(values[ours])},
+        lambda values, about: {theirs: spelled(values[ours])},
     )
 
 
@@ -172,11 +172,12 @@ def defocus(low: str, high: str, defaults: tuple[float, float], micrometres: boo
 
     def read(values: Values, about: About) -> dict[str, Any]:
         found = [number(values[name]) for name in (low, high)]
-        scale = 1e4 if max(found) < 100 else 1.0
-        return {"defocus_min": _neat(found[0] * scale), "defocus_max": _neat(found[1] * scale)}
+        if max(found) < 100:
+            found = [neat(value * 1e4) for value in found]
+        return {"defocus_min": found[0], "defocus_max": found[1]}
 
     def write(values: Values, about: About) -> dict[str, Any]:
-        return {low: _neat(values["defocus_min"] / factor), high: _neat(values["defocus_max"] / factor)}
+        return {low: neat(values["defocus_min"] / factor), high: neat(values["defocus_max"] / factor)}
 
     return Rule(dict(zip((low, high), defaults, strict=True)), ("defocus_min", "defocus_max"), read, write)
 
@@ -199,14 +200,14 @@ def resolution(
             value = number(values[name])
             if not value > 0:
                 raise ValueError(f"{name} {value:g} is not a resolution")
-            found[to] = _neat(_pixel(about, name) / value if value <= 0.5 else value)
+            found[to] = neat(_pixel(about, name) / value) if value <= 0.5 else value
         return found
 
     def write(values: Values, about: About) -> dict[str, Any]:
         if digital and not about.pixel_size:
             return {}
         return {
-            name: _neat(about.pixel_size / values[to] if digital else values[to])
+            name: neat(about.pixel_size / values[to]) if digital else values[to]
             for name, to in zip((low, high), ours, strict=True)
         }
 
@@ -217,11 +218,11 @@ def limit(switch: str, theirs: str, ours: str, defaults: tuple[bool, float], off
     """A limit with a switch of its own; ours is theirs times `factor`, and off at the value `off`."""
 
     def read(values: Values, about: About) -> dict[str, Any]:
-        return {ours: _neat(number(values[theirs]) * factor) if truth(values[switch]) else off}
+        return {ours: neat(number(values[theirs]) * factor) if truth(values[switch]) else off}
 
     def write(values: Values, about: About) -> dict[str, Any]:
         on = values[ours] != off
-        return {switch: on, **({theirs: _neat(values[ours] / factor)} if on else {})}
+        return {switch: on, **({theirs: neat(values[ours] / factor)} if on else {})}
 
     return Rule({switch: defaults[0], theirs: defaults[1]}, (ours,), read, write)
 
@@ -293,46 +294,6 @@ def turned(default: int = 0) -> Rule:
     return Rule({"gainRot": default, "gainFlip": default}, (rotation, flip), read, write)
 
 
-def movie_files() -> Rule:
-    """Where the movies are: folder and pattern, of which `#` stands for a digit."""
-
-    def read(values: Values, about: About) -> dict[str, Any]:
-        folder, pattern = (str(values[name] or "").strip() for name in ("filesPath", "filesPattern"))
-        if not (folder or pattern):
-            return {}
-        found = os.path.expanduser(os.path.join(folder, pattern)).replace("$", "").replace("#", "?")
-        if not os.path.isabs(found):
-            if about.folder is None:
-                raise ValueError(f"{found!r} is no path from the root")
-            found = str(about.folder / found)
-        found = os.path.normpath(found)
-        return {"pattern": os.path.join(found, "*") if os.path.isdir(found) else found}
-
-    def write(values: Values, about: About) -> dict[str, Any]:
-        folder, name = os.path.split(values["pattern"])
-        return {"filesPath": folder, "filesPattern": name}
-
-    return Rule({"filesPath": "", "filesPattern": ""}, ("pattern",), read, write)
-
-
-def pixel_size() -> Rule:
-    """Pixel size: as such, or by that of a scanner or camera (µm) and the magnification."""
-
-    def read(values: Values, about: About) -> dict[str, Any]:
-        if whole(values["samplingRateMode"]) == 0:
-            return {"pixel_size": number(values["samplingRate"])}
-        magnification = number(values["magnification"])
-        if not magnification > 0:
-            raise ValueError("a magnification is needed for scannedPixelSize")
-        return {"pixel_size": _neat(1e4 * number(values["scannedPixelSize"]) / magnification)}
-
-    def write(values: Values, about: About) -> dict[str, Any]:
-        return {"samplingRateMode": 0, "samplingRate": values["pixel_size"]} if values["pixel_size"] else {}
-
-    theirs = {"samplingRateMode": 0, "samplingRate": 1.0, "magnification": 50000, "scannedPixelSize": 7.0}
-    return Rule(theirs, ("pixel_size",), read, write)
-
-
 def file(theirs: str, ours: str) -> Rule:
     """A file, or a pattern of which the first match is meant; it must be there."""
 
@@ -351,20 +312,6 @@ def file(theirs: str, ours: str) -> Rule:
         return {ours: matches[0]}
 
     return Rule({theirs: None}, (ours,), read, lambda values, about: {theirs: values.get(ours) or None})
-
-
-def stream() -> Rule:
-    """How long to wait for new movies. What is not a stream takes what is there: here it closes after a minute."""
-
-    def read(values: Values, about: About) -> dict[str, Any]:
-        if not truth(values["dataStreaming"]):
-            return {"timeout": 60.0}
-        return {"timeout": durations.seconds(values["timeout"])}
-
-    def write(values: Values, about: About) -> dict[str, Any]:
-        return {"dataStreaming": True, "timeout": _spelled(values["timeout"])}
-
-    return Rule({"dataStreaming": False, "timeout": "12h"}, ("timeout",), read, write)
 
 
 def number(value: Any) -> float:
@@ -410,12 +357,12 @@ def _pixel(about: About, name: str) -> float:
     return about.pixel_size
 
 
-def _spelled(duration: float) -> str:
+def spelled(duration: float) -> str:
     """A duration as they read it: whole seconds."""
     return durations.text(max(round(duration), 1))
 
 
-def _neat(value: float) -> float:
+def neat(value: float) -> float:
     """Without the last digits that a change of unit leaves."""
     return float(f"{value:.12g}")
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cryowidgets.workflow.scipion_flow import FLOW
+from cryowidgets.workflow.scipion_imports import IMPORT
 from cryowidgets.workflow.scipion_programs import PROGRAMS
 from cryowidgets.workflow.scipion_rules import (
     AT_IMPORT,
@@ -19,16 +20,12 @@ from cryowidgets.workflow.scipion_rules import (
     defocus,
     file,
     frames,
-    lasting,
     limit,
-    movie_files,
     number,
     patches,
     phases,
-    pixel_size,
     resolution,
     same,
-    stream,
     truth,
     turned,
     whole,
@@ -43,45 +40,6 @@ SILENT = frozenset(
     """.split()
 )
 """Parameters of theirs that say where and how something is computed, or are texts of the form: not worth a word."""
-
-_LENS = (
-    same("voltage", "voltage", 300.0),
-    same("sphericalAberration", "cs", 2.7),
-    same("amplitudeContrast", "amplitude_contrast", 0.1),
-)
-
-_IMPORT = Counterpart(
-    ("ProtImportMovies",),
-    "ImportMovies",
-    rules=(
-        movie_files(),
-        pixel_size(),
-        *_LENS,
-        same("dosePerFrame", "dose_per_frame", None, float, 0.0),
-        same("doseInitial", "pre_exposure", 0.0),
-        file("gainFile", "gain"),
-        stream(),
-        lasting("fileTimeout", "file_timeout", "30"),
-        same("copyFiles", "copy", False),
-    ),
-    idle={
-        "importFrom": 0,
-        "haveDataBeenPhaseFlipped": False,
-        "darkFile": None,
-        "moviesToExclude": None,
-        "blacklistSet": None,
-        "blacklistDateFrom": None,
-        "blacklistDateTo": None,
-        "useRegexps": True,
-        "blacklistFile": None,
-        "inputIndividualFrames": False,
-        "numberOfIndividualFrames": None,
-        "stackFrames": False,
-        "writeMoviesInProject": False,
-        "movieSuffix": "_frames.mrcs",
-        "deleteFrames": False,
-    },
-)
 
 _CROPPED = {"cropOffsetX": 0, "cropOffsetY": 0, "cropDimX": 0, "cropDimY": 0}
 _SUMMED = {"useAlignToSum": True, "sumFrame0": 1, "sumFrameN": 0, "doSaveMovie": False}
@@ -398,7 +356,7 @@ _CTF_FILTER = Counterpart(
 )
 
 TABLE: tuple[Counterpart, ...] = (
-    _IMPORT,
+    IMPORT,
     *PROGRAMS,
     *FLOW,
     _MOTIONCOR,

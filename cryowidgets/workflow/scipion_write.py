@@ -44,6 +44,7 @@ class _Writing:
         self.steps = {step.name: step for step in workflow.steps}
         self.ids = _ids(workflow)
         self.gives = _gives(workflow)
+        self.values = {step.name: _all(step) for step in workflow.steps}
 
     def parts(self) -> Iterator[dict[str, Any]]:
         parts = {}
@@ -108,10 +109,10 @@ class _Writing:
 
     def _values(self, step: StepSpec) -> dict[str, Any]:
         """All parameters of a step, and those of its import."""
-        values = _all(step)
+        values = dict(self.values[step.name])
         source = self._import(step)
         if source is not None and source is not step:
-            values |= {AT_IMPORT + name: value for name, value in _all(source).items()}
+            values |= {AT_IMPORT + name: value for name, value in self.values[source.name].items()}
         return values
 
     def _import(self, step: StepSpec) -> StepSpec | None:
@@ -135,8 +136,8 @@ class _Writing:
                 return 0.0
             step = above
             if step.protocol == "ImportMovies":
-                return float(_all(step).get("pixel_size", 0.0)) * binning
-            binning *= float(_all(step).get("binning", 1.0))
+                return float(self.values[step.name].get("pixel_size", 0.0)) * binning
+            binning *= float(self.values[step.name].get("binning", 1.0))
         return 0.0
 
 

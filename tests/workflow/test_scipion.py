@@ -11,13 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowidgets.errors import WorkflowError
-from cryowidgets.protocols import registry
 from cryowidgets.workflow import Inert, StepSpec, Workflow, scipion
 from cryowidgets.workflow.checks import check
 from cryowidgets.workflow.scipion_rules import AT_IMPORT, About, number, truth, whole
 from cryowidgets.workflow.scipion_table import TABLE
 
 TEMPLATES = Path(os.environ.get("CRYOWIDGETS_SCIPION", "/nowhere"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_programs():
+    """What is installed on this machine has no say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        for name in list(os.environ):
+            if name.startswith("CRYOWIDGETS_") and name != "CRYOWIDGETS_SCIPION":
+                patch.delenv(name)
+        yield
 
 
 def protocol(kind: str, id: object, label: str = "", **values: object) -> dict:
@@ -192,11 +202,21 @@ def test_gates_of_a_facility_keep_back_what_they_keep_back_there():
     assert sent["triggerSignal"] is True and sent["triggerProt"] != sent["object.id"]
 
 
-@pytest.mark.skipif("RelionClass2D" not in registry.names(), reason="the steps of RELION are not installed")
-def test_programs_find_their_links_and_one_that_is_missing_is_named(monkeypatch):
+def test_the_same_program_is_used_where_it_is(monkeypatch, tmp_path):
+    (tmp_path / "MotionCor3").write_text("#!/bin/sh\n")
+    (tmp_path / "MotionCor3").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    align = load(session()).workflow.steps[1]
+    assert align.protocol == "MotionCor" and align.inputs == {"movie": "import_movies"}
+    assert align.params["binning"] == 2 and "gain_rotation" not in align.params  # the import turns the gain
+    content = json.loads(scipion.dump(load(session()).workflow))
+    assert (content[1]["patchX"], content[1]["gainRot"], content[1]["binFactor"]) == (5, 1, 2)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert load(content).workflow.steps[1] == align  # our own export says which it was
+
+
+def test_programs_find_their_links_and_one_that_is_missing_is_named():
     """A picker of RELION wants the CTF, an extraction the micrographs: Scipion does not write either of them down."""
-    for variable in ("CRYO", "RELION_AUTO", "RELION_PRE"):
-        monkeypatch.setenv(f"CRYOWIDGETS_{variable}", "")
     content = session(
         protocol(
             "SphireProtCRYOLOPicking",
