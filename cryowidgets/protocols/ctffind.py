@@ -13,8 +13,9 @@ from cryowidgets import cpu
 from cryowidgets.errors import InputError, ParameterError, ProgramError
 from cryowidgets.io import jpeg, mrc
 from cryowidgets.model import NAN, Ctf, Micrograph, Optics
-from cryowidgets.protocols.external import Command, Program, Run, command, numbers
+from cryowidgets.protocols.external import Command, Program, Run, command
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.processes import numbers
 
 _THREADED = (4, 1, 12)  # the first that takes a number of threads
 

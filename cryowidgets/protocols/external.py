@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,11 +28,9 @@ from cryowidgets import cpu
 from cryowidgets.errors import InputError, ParameterError, ProgramError
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.processes import ESCAPES, ask, end, guard, parse_version
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
-_ASKING = 60.0  # s; a program in Python loads its libraries before it says its version
-_ANSWER = 1_000_000  # bytes of it that are looked at
-_ENDING = 5.0  # s between asking a program to end and ending it
 _SAID = 3  # lines of the log in a sentence
 _KEPT = 40  # lines of the log in a traceback
 
@@ -114,7 +111,7 @@ class Program(Protocol):
             f"{self.variable} to its path, or put {self.names[0]} on the PATH of the workers."
         )
 
-    def known(self, said: str, file: str) -> tuple[str, str]:
+    def introduced(self, said: str, file: str) -> tuple[str, str]:
         """Name and version of the program, by its answer to `question` and by the name of its file.
 
         The version is empty where neither tells it.
@@ -134,8 +131,8 @@ class Program(Protocol):
         """
         executable = self.find()
         stat = executable.stat()
-        said = _ask(str(executable), self.question, (stat.st_mtime_ns, stat.st_size))
-        program, version = self.known(said, executable.resolve().name)
+        said = ask(str(executable), self.question, (stat.st_mtime_ns, stat.st_size))
+        program, version = self.introduced(said, executable.resolve().name)
         log = out.log()
         with _gpu(gpu) as device:
             yield Run(
@@ -266,7 +263,7 @@ class Run:
         threads = {name: str(cpu.threads()) for name in _THREADS}
         try:
             process = subprocess.Popen(
-                [*_guard(), *words],
+                [*guard(), *words],
                 cwd=self.folder,
                 stdin=stdin,
                 stdout=log,
@@ -281,72 +278,16 @@ class Run:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            _end(process)
+            end(process)
 
     def _error(self, what: str, said: str) -> ProgramError:
-        lines = [line.strip() for line in re.split(r"[\r\n]+", _ESCAPES.sub("", said)) if line.strip(" \t-=*")]
+        lines = [line.strip() for line in re.split(r"[\r\n]+", ESCAPES.sub("", said)) if line.strip(" \t-=*")]
         lines = [line for line in lines if not line.startswith("# ")]  # ours
         tail = " / ".join(lines[-_SAID:])
         last = f" It said last: {tail[-300:]}" if lines else " It said nothing."
         error = ProgramError(f"{self.program} {what}.{last} The whole is in {self.log}.")
         error.add_note("\n".join([f"The end of {self.log}:", *lines[-_KEPT:]]))
         return error
-
-
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """Numbers of a version, to be compared: ``1.6.4-CUDA`` is (1, 6, 4)."""
-    found = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(int(n) for n in found[0].split(".")) if found else ()
-
-
-def parse_version(text: str, names: tuple[str, ...]) -> str:
-    """The version in what a program says of itself; empty where there is none.
-
-    It stands after the word version, or after the program's name, or alone on a line.
-    """
-    number = r"v?(\d+\.\d+(?:\.\d+)*(?:[-+][\w.+-]+)?)"
-    name = "|".join(re.escape(n.split(".")[0]) for n in names)
-    text = _ESCAPES.sub("", text)
-    for pattern in (
-        rf"(?<!cuda )(?<!library )\bversion\s*:?\s*{number}",
-        rf"(?:{name})[\s_:,-]*{number}",
-        rf"^\s*{number}\s*$",
-    ):
-        found = re.search(pattern, text, re.IGNORECASE | re.MULTILINE)
-        if found:
-            return found[1]
-    return ""
-
-
-@lru_cache(maxsize=32)
-def _ask(executable: str, question: tuple[str, ...], stamp: tuple[int, int]) -> str:
-    """What a program says of itself; asked once, as long as its file stays the same."""
-    with tempfile.TemporaryDirectory(prefix="cryowidgets-version-") as folder:
-        answer = Path(folder) / ".answer"
-        try:
-            with answer.open("wb") as file:
-                process = subprocess.Popen(
-                    [*_guard(), executable, *question],
-                    cwd=folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-        except OSError:
-            return ""
-        end = time.monotonic() + _ASKING
-        try:
-            # One that waits for an answer that never comes may ask for it over and over.
-            while process.poll() is None and time.monotonic() < end and answer.stat().st_size < _ANSWER:
-                time.sleep(0.01)
-        finally:
-            _end(process)
-        with answer.open("rb") as file:
-            return file.read(_ANSWER).decode(errors="replace")
 
 
 @contextmanager
@@ -370,27 +311,6 @@ def _gpu(allowed: str) -> Iterator[str]:
                 yield id
                 return
         time.sleep(0.2)
-
-
-@lru_cache(maxsize=1)
-def _guard() -> tuple[str, ...]:
-    """What makes a program end with the worker that started it, where the machine has it."""
-    setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
-
-
-def _end(process: subprocess.Popen) -> None:
-    """End the program and all that it started; first asked, then forced."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-        except (ProcessLookupError, PermissionError):
-            break
-        try:
-            process.wait(_ENDING)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
 
 
 def _variable(name: str) -> str:

@@ -13,8 +13,9 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc, star
 from cryowidgets.model import NAN, Ctf, Micrograph
 from cryowidgets.protocols.ctffind import within_a_turn
-from cryowidgets.protocols.external import Command, GpuProgram, Run, command, numbers
+from cryowidgets.protocols.external import Command, GpuProgram, Run, command
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.processes import numbers
 
 _LARGEST_STEP = 500.0  # Å, as the program has it where nothing is said
 

@@ -15,8 +15,9 @@ from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import open_movie
 from cryowidgets.model import Micrograph, Movie, Optics
 from cryowidgets.protocols.aligned import displacements, micrograph, optics_of
-from cryowidgets.protocols.external import Command, GpuProgram, Run, command, numbers
+from cryowidgets.protocols.external import Command, GpuProgram, Run, command
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.processes import numbers
 
 _INPUT = {".mrc": "-InMrc", ".mrcs": "-InMrc", ".tif": "-InTiff", ".tiff": "-InTiff", ".eer": "-InEer"}
 _EER = (1, 4)  # MotionCor2 that reads EER
@@ -113,10 +114,10 @@ class MotionCor(GpuProgram):
                     **run.made_by,
                 )
 
-    def known(self, said: str, file: str) -> tuple[str, str]:
+    def introduced(self, said: str, file: str) -> tuple[str, str]:
         """MotionCor2 or MotionCor3, each of which counts its versions from 1."""
         newest = "motioncor3" in (said if "motioncor" in said.lower() else file).lower()
-        return "MotionCor3" if newest else "MotionCor2", super().known(said, file)[1]
+        return "MotionCor3" if newest else "MotionCor2", super().introduced(said, file)[1]
 
     def command(self, movie: Movie, program: str, version: str, gain: str = "") -> Command:
         """The command for MotionCor2 or MotionCor3 of a version; it writes ``sum.mrc`` and others in its folder.

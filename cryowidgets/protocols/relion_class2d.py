@@ -16,9 +16,10 @@ from cryowidgets.io.movie import whole
 from cryowidgets.model import NAN, Classes, Particles
 from cryowidgets.protocols import relion_files
 from cryowidgets.protocols.base import Many
-from cryowidgets.protocols.external import Command, Program, Run, command, numbers
+from cryowidgets.protocols.external import Command, Program, Run, command
 from cryowidgets.protocols.mosaic import write_mosaic
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.processes import numbers
 
 _VDAM = (4,)  # the first with the gradient method
 

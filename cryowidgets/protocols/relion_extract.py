@@ -11,9 +11,10 @@ from cryowidgets.io import coordinates, mrc, star
 from cryowidgets.io.movie import whole
 from cryowidgets.model import Ctf, Micrograph, Particles, Picks
 from cryowidgets.protocols import picking, relion_files
-from cryowidgets.protocols.external import Command, Program, command, numbers
+from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.mosaic import write_mosaic
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.processes import numbers
 
 _LISTS = (4,)  # the first that takes a list of files of coordinates, and writes float16
 

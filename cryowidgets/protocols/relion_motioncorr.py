@@ -15,8 +15,9 @@ from cryowidgets.io.gain import inverted, load
 from cryowidgets.model import Micrograph, Movie, Optics
 from cryowidgets.protocols import relion_files
 from cryowidgets.protocols.aligned import displacements, micrograph, optics_of
-from cryowidgets.protocols.external import Command, Program, command, numbers
+from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.processes import numbers
 from cryowidgets.protocols.relion import NOT_OBSERVED
 
 _HALVES = (5,)  # the first that writes sums of even and of odd frames

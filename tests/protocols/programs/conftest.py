@@ -109,12 +109,18 @@ def fake(tmp_path):
     return lambda name, *args, **kwargs: Fake(tmp_path / f"fake-{name}", name, *args, **kwargs)
 
 
-@pytest.fixture
-def three_threads():
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Programs are told one thread, whatever an engine of another test has set in this process."""
     before = cpu.threads()
-    cpu.set_threads(3)
-    yield 3
+    cpu.set_threads(1)
+    yield
     cpu.set_threads(before)
+
+
+@pytest.fixture
+def three_threads(one_thread):
+    cpu.set_threads(3)
 
 
 OPTICS = Optics(pixel_size=1.5, voltage=300.0, cs=2.7, amplitude_contrast=0.1, dose_per_frame=1.25)

@@ -11,8 +11,9 @@ from traitlets import Unicode
 
 from cryowidgets.errors import ParameterError, ProgramError
 from cryowidgets.model import Micrograph
-from cryowidgets.protocols.external import GpuProgram, Program, command, numbers, parse_version
+from cryowidgets.protocols.external import GpuProgram, Program, command
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.processes import numbers, parse_version
 
 
 class Echo(Program):
