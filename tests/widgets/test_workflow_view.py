@@ -3,6 +3,7 @@
 import ipywidgets as W
 import pytest
 
+from cryowidgets.engine import inbox
 from cryowidgets.model import Micrograph, Reason
 from cryowidgets.project import Project
 from cryowidgets.store.todo import todo
@@ -100,6 +101,27 @@ def test_a_click_opens_a_step_and_another_closes_it(wire, view, reader):
     assert view.graph.selected == "" and view._place.layout.display == "none"
 
 
+def test_what_undoes_work_is_asked_twice_and_its_cost_said_before(wire, view, filled, reader):
+    view.choose("ctf")
+    view.refresh(reader)
+    orders = view.panel.orders
+    orders.buttons["restart"].click()
+    assert inbox.read(filled.folder) == []
+    assert f"Restart from here: {reader.cost('ctf', 'branch')}" in html(orders) and "tasks are done again" in html(
+        orders
+    )
+    orders.no.click()
+    assert "Restart" not in html(orders) and orders.yes.layout.display == "none"
+    orders.buttons["reset"].click()
+    orders.yes.click()
+    orders.buttons["hold"].click()
+    assert [(c.name, c.args) for c in inbox.read(filled.folder)] == [
+        ("reset", {"step": "ctf"}),
+        ("hold", {"step": "ctf"}),
+    ]
+    assert orders.buttons["release"].layout.display == "none" == orders.buttons["retry"].layout.display
+
+
 def test_a_change_says_what_each_of_its_scopes_costs(wire, view, filled, reader):
     view.choose("ctf")
     view.refresh(reader)
@@ -162,3 +184,9 @@ def test_steps_that_cannot_run_here_are_drawn_from_a_document(wire):
         ("gain", True),
     ]
     assert {(a["target"], a["kind"]) for a in graph.plan["links"]} == {("align", "flow"), ("gain", "inert")}
+
+
+def test_the_workflow_of_a_project_is_displayed_as_its_graph(wire, filled):
+    shown = Project(filled.folder).workflow._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in shown
+    assert isinstance(Project(filled.folder).workflow.widget(), WorkflowWidget)
