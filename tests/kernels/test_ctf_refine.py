@@ -71,6 +71,18 @@ def test_the_compiled_loop_gives_what_arrays_give(weighed, phase, thickness):
         np.testing.assert_allclose(compiled, arrays, rtol=1e-5, atol=1e-5 * np.abs(arrays).max())
 
 
+def test_series_are_the_functions_of_the_library():
+    from cryowidgets.kernels.ctfloops import waves
+
+    twice = np.concatenate([np.arange(-8, 9) * np.pi / 4, np.linspace(-2000, 2000, 9973)])
+    power = np.linspace(-100, 10, len(twice))
+    cosine, sine, falls = (np.empty(len(twice)) for _ in range(3))
+    waves(twice, power, cosine, sine, falls)
+    np.testing.assert_allclose(cosine, np.cos(twice), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(sine, np.sin(twice), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(falls, np.exp(power), rtol=3e-8)
+
+
 def test_refinement_ends_at_the_truth():
     truth = (17000.0, -350.0, 420.0)
     rings = thon.flatten(spectrum(*truth, noise=0.01), *OPTICS, RANGE)
