@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cryowidgets.protocols import durations
-from cryowidgets.workflow.scipion_rules import About, Counterpart, Rule, Values, same, scaled, truth
+from cryowidgets.workflow.scipion_rules import About, Counterpart, Rule, Values, pixels, same, scaled, truth, whole
 
 _ITEM = {"item": ("inputImages",)}
 
@@ -40,6 +40,21 @@ def _timer() -> Rule:
     return Rule({"boolTimer": False, "timeout": "1h"}, ("until", "hours"), read, write)
 
 
+def _votes() -> Rule:
+    """How many pickers must have found a particle; of two, one or both."""
+
+    def read(values: Values, about: About) -> dict[str, Any]:
+        votes = whole(values["consensus"])
+        if votes not in (-1, 1, 2) or whole(values["mode"]) and votes == 1:
+            raise ValueError("of two pickers, one or both may have to agree")
+        return {"keep": "either" if votes == 1 else "both"}
+
+    def write(values: Values, about: About) -> dict[str, Any]:
+        return {"consensus": 1 if values["keep"] == "either" else -1, "mode": 0}
+
+    return Rule({"consensus": -1, "mode": 0}, ("keep",), read, write)
+
+
 FLOW: tuple[Counterpart, ...] = (
     Counterpart(
         ("XmippProtTriggerData",),
@@ -63,6 +78,12 @@ FLOW: tuple[Counterpart, ...] = (
         _ITEM,
         (scaled("samplingProportion", "share", 100.0, 0.25), same("batchSize", "batch", 10000)),
         idle={"delay": 10},
+    ),
+    Counterpart(
+        ("XmippProtMicDefocusSampler",),
+        "DefocusSampler",
+        {"ctf": ("inputCTF",)},
+        (same("numImages", "count", 25), same("minImages", "among", 100)),
     ),
     Counterpart(
         ("ProtUnionSet",),
@@ -98,6 +119,13 @@ FLOW: tuple[Counterpart, ...] = (
             same("percentage_window", "alarm", 30.0),
         ),
         later=True,
+    ),
+    Counterpart(
+        ("XmippProtConsensusPicking",),
+        "PickConsensus",
+        {"first": ("inputCoordinates.0",), "second": ("inputCoordinates.1",)},
+        (pixels("consensusRadius", "radius", 1.0, 10), _votes()),
+        when=lambda values: isinstance(values.get("inputCoordinates"), list) and len(values["inputCoordinates"]) == 2,
     ),
     Counterpart(
         ("XmippProtConsensusMovieAlignment",),

@@ -222,9 +222,13 @@ def _pointer(entry: Entry, counterpart: Counterpart, name: str) -> Pointer | Non
     return None
 
 
+_GATES = ("FilterCtf", "CtfConsensus", "DefocusSampler")
+"""Gates of CTFs."""
+
+
 def _held_back(step: StepSpec, kind: type[Item]) -> bool:
     """Whether a step of Scipion passes micrographs on as well, where ours passes on their CTFs alone."""
-    return kind is Micrograph and step.protocol in ("FilterCtf", "CtfConsensus") and "SubsetSet" in registry.names()
+    return kind is Micrograph and step.protocol in _GATES and "SubsetSet" in registry.names()
 
 
 def _meant(output: str) -> type[Item]:

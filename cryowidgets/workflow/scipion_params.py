@@ -117,7 +117,11 @@ def accepted(protocol: type[Protocol], params: Mapping[str, Any]) -> tuple[dict[
 def _unknown(entry: Entry, counterpart: Counterpart) -> list[str]:
     """Parameters without a counterpart that are not at their default."""
     read = {key for rule in counterpart.rules for key in rule.theirs}
-    read |= {key for names in counterpart.inputs.values() for key in names} | set(counterpart.fixed) | SILENT
+    read |= (
+        {key.partition(".")[0] for names in counterpart.inputs.values() for key in names}
+        | set(counterpart.fixed)
+        | SILENT
+    )
     found = []
     for key, value in entry.values.items():
         if key in read or key in counterpart.fixed or key.startswith(("object.", "_")) or key in (HOLDS, OURS):

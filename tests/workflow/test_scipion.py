@@ -237,6 +237,14 @@ def test_programs_find_their_links_and_one_that_is_missing_is_named():
             inputMicrographs="51.x",
         ),
         protocol("ProtRelionClassify2D", 70, "classes", inputParticles="60.outputParticles", maskDiameterA=-1),
+        protocol(
+            "XmippProtConsensusPicking",
+            75,
+            "two",
+            inputCoordinates=["50.outputCoordinates", "51.outputCoordinates"],
+            consensus=1,
+        ),
+        protocol("XmippProtConsensusPicking", 76, "three", inputCoordinates=["50.x", "51.x", "50.x"]),
         protocol("ProtRelion2Autopick", 80, "by template", inputMicrographs="57.outputMicrographs"),
     )
     imported = load(content)
@@ -246,6 +254,10 @@ def test_programs_find_their_links_and_one_that_is_missing_is_named():
     assert steps["cut"].inputs == {"picks": "cryolo", "micrograph": "motioncor3", "ctf": "ctf"}
     assert steps["cut"].params["box"] == 256
     assert steps["classes"].inputs == {"particles": "cut"}
+    assert steps["two"].inputs == {"first": "cryolo", "second": "log", "micrograph": "motioncor3"}
+    assert steps["two"].params == {"radius": 16.6, "keep": "either"}
+    assert said(imported, "two", "dropped") == ""
+    assert "here are more" in said(imported, "three", "inert")
     assert "give RelionAutopick a stack" in said(imported, "by_template", "inert")
     assert check(imported.workflow.steps, imported.workflow.inert) == []
     for name, protocol_ in (("cryolo", "Cryolo"), ("log", "RelionAutopick")):
