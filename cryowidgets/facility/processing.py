@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -32,7 +33,7 @@ def schema() -> dict[str, Any]:
 
 
 def describe(reader: Reader) -> dict[str, Any]:
-    """The metadata of a session; only accepted results count.
+    """The metadata of a session; results are those that were accepted.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def describe(reader: Reader) -> dict[str, Any]:
     groups = list(dict.fromkeys(optics[movie["exposure"]] for movie in found[Movie]))
     made = {
         "instrument": _instrument(groups),
-        "acquisition": _acquisition(groups, found[Movie], found[Micrograph]),
+        "acquisition": _acquisition(groups, found[Movie], found[Micrograph], reader.session().found),
         "processing": {
             "movies": _movies(groups, found[Movie], found[Micrograph], reader),
             "micrographs": {"number_micrographs": len(found[Micrograph])},
@@ -69,7 +70,7 @@ def _instrument(groups: list[Optics]) -> dict[str, Any]:
     }
 
 
-def _acquisition(groups: list[Optics], movies: list[dict], micrographs: list[dict]) -> dict[str, Any]:
+def _acquisition(groups: list[Optics], movies: list[dict], micrographs: list[dict], recorded: int) -> dict[str, Any]:
     frames = [m["frames"] for m in movies if m["frames"]] or [m["frames"] for m in micrographs if m["frames"]]
     typical = round(fmean(frames)) if frames else 0
     dose = groups[0].dose_per_frame * typical
@@ -77,7 +78,7 @@ def _acquisition(groups: list[Optics], movies: list[dict], micrographs: list[dic
     found: dict[str, Any] = {
         "date_time": datetime.fromtimestamp(min(m["acquired"] for m in movies), UTC).isoformat(timespec="seconds"),
         "pixel_size": _quantity(groups[0].pixel_size, "Å"),
-        "images_generated": len(movies),
+        "images_generated": recorded,
     }
     if dose > 0:
         found["dose_per_movie"] = _quantity(dose, "1/Å^2")
@@ -96,10 +97,10 @@ def _movies(groups: list[Optics], movies: list[dict], micrographs: list[dict], r
     found: dict[str, Any] = {"initial_dose": _quantity(groups[0].pre_exposure, "e/Å^2")}
     if groups[0].dose_per_frame > 0:
         found["dose_per_image"] = _quantity(groups[0].dose_per_frame, "e/Å^2")
-    gains = sorted({m["gain"].rsplit("/", 1)[-1] for m in movies if m["gain"]})
-    if gains:
-        found["gain_image"] = ", ".join(gains)
     steps = reader.steps()
+    gains = dict.fromkeys(str(step.params["gain"]) for step in steps.values() if step.params.get("gain"))
+    if gains and any(m["gain"] for m in movies):
+        found["gain_image"] = ", ".join(Path(gain).name for gain in gains)
     aligning = [s for s in steps.values() if s.gives == Micrograph.__name__]
     descriptors = []
     if micrographs and aligning:

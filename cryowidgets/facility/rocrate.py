@@ -3,7 +3,8 @@
 ::
 
     OUT/ro-crate-metadata.json    what there is and how it was made, for programs (RO-Crate 1.1 and Process Run Crate)
-    OUT/workflow.json             the workflow with its parameters, a template to start from
+    OUT/workflow.json             the workflow with the parameters that most movies were made with; workflow-2.json …
+                                  with those of the others
     OUT/parameters.json           every version of the parameters of every step, and from when on it was in use
     OUT/processing.json           microscope, acquisition, results in figures, software; its schema lies beside it
     OUT/record.json               which movies were made with which parameters, and what people decided
@@ -150,7 +151,7 @@ class _Crate:
         said = f" {self._workflow.description}" if self._workflow.description else ""
         return (
             f"A cryo-EM session of {self._session.found} movies, processed with cryowidgets {plugins.our_version()}: "
-            f"{done.micrographs} micrographs and {done.ctfs} CTFs were accepted.{said}"
+            f"{done.micrographs} micrographs, {done.ctfs} of them with a CTF, were accepted.{said}"
         )
 
     # Files ------------------------------------------------------------------------------------------------------

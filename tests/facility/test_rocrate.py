@@ -176,7 +176,8 @@ def test_the_metadata_are_those_of_the_session(crate, session):
     assert found["acquisition"]["pixel_size"] == {"value": pytest.approx(scope.optics["pixel_size"]), "unit": "Å"}
     assert found["acquisition"]["frames_per_movie"] == 8
     assert found["acquisition"]["dose_per_movie"]["value"] == pytest.approx(8 * scope.optics["dose_per_frame"])
-    assert found["processing"]["movies"]["gain_image"].endswith(".mrc")
+    assert found["processing"]["movies"]["gain_image"] == "gain.mrc"
+    assert found["acquisition"]["images_generated"] == 3
     with made.reader() as ledger:
         accepted = [e for e, s in zip(*_states(ledger), strict=True) if s != "rejected"]
         ctf = ledger.rows("ctf", exposures=accepted)
