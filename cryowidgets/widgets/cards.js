@@ -32,6 +32,7 @@ async function render({ model, el, signal }) {
       made.setAttribute("aria-disabled", Boolean(card.fault));
       const head = make("div", "cw-card-head");
       head.append(make("b", "", card.title), make("span", "", card.origin));
+      made.title = card.fault || card.text;
       made.append(head, make("p", card.fault ? "cw-fault" : "", card.fault || card.text));
       parts.push(made);
     }

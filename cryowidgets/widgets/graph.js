@@ -1,10 +1,10 @@
 // A workflow: cards for the steps, on top of links in SVG. Python says where the steps stand, in layers and places; how
 // many px that is, and whether layers run to the right or down, depends on the room that there is.
 
-const SIZE = { w: 186, full: 92, low: 50 }; // px of a card; low where there is nothing to say of any step
-const GAP = { across: [56, 20], down: [26, 40] }; // px between cards to the right, and below each other
+const FULL = { w: 186, h: 92 }; // px of a card
+const LOW = { w: 142, h: 50 }; // where there is nothing to say of any step
 const EDGE = 12; // px around all
-const SCALES = [0.72, 1.2]; // smaller cannot be read: then one scrolls
+const SCALES = [0.72, 1.2]; // smaller cannot be read: then one scrolls; larger only where there is room to fill
 const SVG = "http://www.w3.org/2000/svg";
 
 // A shape for each state, so that nobody has to tell colours apart.
@@ -74,7 +74,7 @@ async function render({ model, el, signal }) {
   const marks = {};
   let drawn = "";
   let centres = {};
-  const CARD = { w: SIZE.w, h: SIZE.full };
+  const CARD = { ...FULL };
 
   const paint = (name) => {
     const parts = cards.get(name);
@@ -133,7 +133,9 @@ async function render({ model, el, signal }) {
     const wide = el.clientWidth;
     const high = model.get("fill") ? el.clientHeight : Infinity;
     if (!plan.steps?.length || !wide) return;
-    CARD.h = Object.values(marks).some((m) => m.state || m.reason || m.counts.length) ? SIZE.full : SIZE.low;
+    const said = Object.values(marks).some((m) => m.state || m.reason || m.counts.length);
+    Object.assign(CARD, said ? FULL : LOW);
+    const GAP = { across: [said ? 56 : 38, 20], down: [26, 40] }; // px between cards to the right, and below each other
     const sizes = {
       across: [
         plan.layers * (CARD.w + GAP.across[0]) - GAP.across[0] + 2 * EDGE,
@@ -148,7 +150,7 @@ async function render({ model, el, signal }) {
     // Where the height is free, downward only if the way across cannot be read.
     const down = high < Infinity ? fit(sizes.down) > fit(sizes.across) * 1.1 : fit(sizes.across) < SCALES[0];
     const [w, h] = sizes[down ? "down" : "across"];
-    const scale = Math.max(SCALES[0], Math.min(SCALES[1], fit([w, h])));
+    const scale = Math.max(SCALES[0], Math.min(high < Infinity ? SCALES[1] : 1, fit([w, h])));
     const now = [down, w, h, scale.toFixed(3), wide, high, CARD.h].join(" ");
     if (now === drawn) return;
     drawn = now;
