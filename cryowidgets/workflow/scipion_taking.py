@@ -66,6 +66,7 @@ class Taking:
             if place in self.links.steps:
                 self._wait(place, entry)
             self._signal(place, entry)
+        self._unsigned()
         self._tell_imports()
         self.notes.sort(key=lambda note: self.links.places.get(note.step, -1))
         return (
@@ -189,14 +190,30 @@ class Taking:
             return
         pointer = entry.pointers.get("triggerProt")
         target = self.links.at.get(pointer.id) if pointer else None
-        if target in self.links.steps and "closed_by" in registry.get(self.links.steps[target].protocol).parameters():
+        name = self.links.names[place]
+        if target is not None and target != place and self._triggers(target) and self._triggers(place):
             step = self.links.steps[target]
-            self.links.steps[target] = replace(step, params={**step.params, "closed_by": self.links.names[place]})
-            self._note(step.name, "converted", f"It is closed by {self.links.names[place]}.")
+            self.links.steps[target] = replace(step, params={**step.params, "closed_by": name})
+            self._note(step.name, "converted", f"It is closed by {name}.")
         else:
-            self._note(
-                self.links.names[place], "dropped", "Left out: the signal, whose trigger is not among the steps."
-            )
+            self._note(name, "dropped", "Left out: the signal, whose trigger is not among the steps.")
+
+    def _unsigned(self) -> None:
+        """Signals of triggers that are not there any more: our own export may have been changed."""
+        for place, step in self.links.steps.items():
+            signal = step.params.get("closed_by")
+            if not signal:
+                continue
+            source = self.links.places.get(str(signal), -1)
+            if source == place or not self._triggers(source):
+                params = {key: value for key, value in step.params.items() if key != "closed_by"}
+                self.links.steps[place] = replace(step, params=params)
+                self._note(step.name, "dropped", f"Left out: closed_by {short(signal)}.")
+
+    def _triggers(self, place: int) -> bool:
+        """Whether a step is one that gives and takes signals."""
+        step = self.links.steps.get(place)
+        return step is not None and "closed_by" in registry.get(step.protocol).parameters()
 
     def _ask_import(self, front: list[int], parameter: str, value: Any, step: str) -> None:
         """Have the import that a step depends on take a parameter."""

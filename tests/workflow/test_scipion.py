@@ -202,6 +202,20 @@ def test_gates_of_a_facility_keep_back_what_they_keep_back_there():
     assert sent["triggerSignal"] is True and sent["triggerProt"] != sent["object.id"]
 
 
+def test_a_signal_goes_from_one_trigger_to_another():
+    """What sends one and is no trigger, or is gone from a file that was ours, closes nothing."""
+    first = protocol("XmippProtTriggerData", 60, "first", inputImages="57.outputMicrographs")
+    other = protocol("ProtDataSampler", 61, "other", inputImages="57.x", triggerSignal=True, triggerProt="60")
+    imported = load(session(first, other))
+    assert imported.workflow.steps[3].params == {} and "the signal" in said(imported, "other", "dropped")
+    second = protocol("XmippProtTriggerData", 61, "second", inputImages="57.x", triggerSignal=True, triggerProt="60")
+    content = json.loads(scipion.dump(load(session(first, second)).workflow))
+    assert content[3]["cryowidgets"]["params"]["closed_by"] == "second"
+    imported = load(content[:-1])
+    assert imported.workflow.steps[3].params == {} and "closed_by second" in said(imported, "first", "dropped")
+    assert check(imported.workflow.steps) == []
+
+
 def test_the_same_program_is_used_where_it_is(monkeypatch, tmp_path):
     (tmp_path / "MotionCor3").write_text("#!/bin/sh\n")
     (tmp_path / "MotionCor3").chmod(0o755)
