@@ -42,8 +42,9 @@ endif
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 
-screenshots: $(READY) browser ## take the picture of the README anew
+screenshots: $(READY) browser ## take the pictures anew: session, wizard, workflow, library
 	$(BIN)/python notebooks/images/session.py
+	$(BIN)/python notebooks/images/workflow.py
 
 # The lock is one for all Pythons and systems, with hashes and without any address.
 lock: ## resolve requirements.lock anew

@@ -15,6 +15,7 @@ from cryowidgets.widgets.cards import Card, Cards
 from cryowidgets.widgets.graph import WorkflowGraph, planned
 from cryowidgets.widgets.window import box, put, show_if
 from cryowidgets.workflow import Template, library
+from cryowidgets.workflow.questions import SIMULATE
 
 NO_CATEGORY = "other"
 
@@ -135,6 +136,12 @@ def parameters(template: Template) -> str:
         for name, value in rows.items():
             where = f"<th>{safe(step.name)}</th><td>{safe(name.replace('_', ' '))}</td>"
             lines.append(f"<tr>{where}<td>{value} {safe(units.get(name, ''))}</td></tr>")
+    for (step, name), question in asked.items():
+        if step == SIMULATE:
+            value = f"<i>asked: {safe(question.label)}, else {safe(question.default)}</i> {safe(question.unit)}"
+            lines.append(
+                f"<tr><th>simulated microscope</th><td>{safe(name.replace('_', ' '))}</td><td>{value}</td></tr>"
+            )
     lines += [
         f"<tr><th>{safe(part.name)}</th><td>{safe(name)}</td><td>{safe(_spelled(value))}</td></tr>"
         for part in template.workflow.inert
