@@ -61,7 +61,9 @@ Whoever has the address that is printed makes projects and runs engines as you. 
 @click.argument("folder", default=".", type=click.Path(file_okay=False, exists=True, path_type=Path))
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on.  [default: a free one]")
 @click.option("--token", metavar="SECRET", help="What people must know, at least 16 characters.  [default: a new one]")
-@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
+@click.option(
+    "--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True, help="Colours of the pages."
+)
 @click.option("--base-url", default="/", show_default=True, help="Where a proxy puts the page.")
 @click.option("--browser/--no-browser", default=False, help="Open the page here.")
 @click.pass_context
