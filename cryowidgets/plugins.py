@@ -96,16 +96,16 @@ def load(plugin: Plugin, fault: Callable[[Any], str] = lambda found: "") -> Any:
     """
     said = rivalry(plugin)
     if said:
-        raise PluginError(f"{_capital(plugin)} cannot be used: {said}")
+        raise PluginError(f"{capital(plugin)} cannot be used: {said}")
     try:
         thing = plugin.point.load()
         said = fault(thing)
     except Exception as error:
-        raise PluginError(f"{_capital(plugin)} cannot be used: {explain(error, plugin)}") from error
+        raise PluginError(f"{capital(plugin)} cannot be used: {explain(error, plugin)}") from error
     except SystemExit as error:
-        raise PluginError(f"{_capital(plugin)} cannot be used: it ends the program when it is imported.") from error
+        raise PluginError(f"{capital(plugin)} cannot be used: it ends the program when it is imported.") from error
     if said:
-        raise PluginError(f"{_capital(plugin)} cannot be used: {said}")
+        raise PluginError(f"{capital(plugin)} cannot be used: {said}")
     return thing
 
 
@@ -145,14 +145,14 @@ def folder(plugin: Plugin) -> Path:
     try:
         places = [Path(place) for place in getattr(import_module(plugin.point.value), "__path__", ())]
     except Exception as error:
-        raise PluginError(f"{_capital(plugin)} cannot be used: {explain(error, plugin)}") from error
+        raise PluginError(f"{capital(plugin)} cannot be used: {explain(error, plugin)}") from error
     except SystemExit as error:
-        raise PluginError(f"{_capital(plugin)} cannot be used: it ends the program when it is imported.") from error
+        raise PluginError(f"{capital(plugin)} cannot be used: it ends the program when it is imported.") from error
     for place in places:
         if place.is_dir():
             return place
     said = f"{plugin.point.value!r} is a module and no folder. Name a package that holds the files."
-    raise PluginError(f"{_capital(plugin)} cannot be used: {said}")
+    raise PluginError(f"{capital(plugin)} cannot be used: {said}")
 
 
 def forget() -> None:
@@ -214,6 +214,7 @@ def our_version() -> str:
     return version(OURS)
 
 
-def _capital(plugin: Plugin) -> str:
+def capital(plugin: Plugin) -> str:
+    """As a sentence begins with it."""
     text = str(plugin)
     return text[0].upper() + text[1:]

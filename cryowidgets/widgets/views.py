@@ -182,7 +182,7 @@ def view(step: Step, wake: Callable[[], None]) -> ResultView:
     except PluginError as error:
         said = str(error)
     except Exception as error:
-        said = f"{plugin} cannot be used: {type(error).__name__}: {error}."
+        said = f"{plugins.capital(plugin)} cannot be used: {type(error).__name__}: {error}."
     instead = ours(step, wake)
     return ViewInstead(step, wake, instead, said)
 
