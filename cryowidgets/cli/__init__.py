@@ -38,7 +38,7 @@ def main() -> None:
 
 
 _ORDER = """
-demo template wizard new run serve status stop pause resume reopen retry reject readmit set add hold release
+demo template wizard new run serve status stop pause resume reopen retry reject readmit set add link hold release
 restart reset export import batch library project scipion sim compile plugins show
 """
 for _command in sorted(

@@ -86,6 +86,30 @@ def add(
     click.echo(f"Step {step.name} was added.")
 
 
+@click.command(
+    epilog="""
+\b
+Example:
+  cryowidgets link s1 ctf micrograph=align    the CTF of what is before the gate; what depends on it is done again
+"""
+)
+@PROJECT
+@STEP
+@click.argument("source", metavar="INPUT=STEP")
+@DRY
+def link(project: Path, step: str, source: str, dry_run: bool) -> None:
+    """Have a step take its input from another step."""
+    input, sign, name = source.partition("=")
+    if not (sign and input and name):
+        raise click.UsageError(f"{source!r} is not input=step; write for instance 'micrograph=align'.")
+    cost = _step(project, step).cost("branch")
+    if dry_run:
+        click.echo(f"{step}: {cost}. Nothing was changed.")
+    else:
+        said = f"{step} takes its {input} from {name}: {cost}."
+        tell(project, "link", said, step=step, input=input, source=_step(project, name).name)
+
+
 @click.command()
 @PROJECT
 @STEP
@@ -148,4 +172,4 @@ def _step(project: Path, name: str) -> Any:
     return steps[name]
 
 
-COMMANDS = (set_, add, hold, release, restart, reset)
+COMMANDS = (set_, add, link, hold, release, restart, reset)

@@ -1,11 +1,14 @@
-"""A step for a project that exists, whether an engine works on it or not."""
+"""A step for a project that exists, whether an engine works on it or not; and links between those that are there."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from cryowidgets import workflow
 from cryowidgets.errors import WorkflowError
 from cryowidgets.model import Item
 from cryowidgets.protocols import registry
+from cryowidgets.store import changes
 from cryowidgets.store.database import Step
 from cryowidgets.store.store import Store
 from cryowidgets.workflow import StepSpec
@@ -14,13 +17,10 @@ from cryowidgets.workflow import StepSpec
 def add_step(store: Store, spec: StepSpec) -> Step:
     """Write a step into the ledger; what is there already is then to do for it, and what comes."""
     protocol = registry.get(spec.protocol)
-    steps = store.steps()
-    known = {name: Item.kinds.get(steps[source].gives) for name, source in spec.inputs.items() if source in steps}
-    _, gives = protocol.kinds({name: kind for name, kind in known.items() if kind})
     return store.add_step(
         spec.name,
         spec.protocol,
-        gives,
+        _gives(store, spec),
         protocol(**spec.params).values(),
         dict(spec.inputs),
         fold=protocol.is_fold(),
@@ -39,11 +39,42 @@ def check(store: Store, spec: StepSpec) -> None:
     WorkflowError
         All that is wrong with it; what is wrong with the others is not its fault.
     """
-    present = [
+    present = _present(store)
+    _refuse(present, [*present, spec])
+
+
+def link(store: Store, name: str, input: str, source: str) -> list[str]:
+    """Have a step take an input from another step; returns the names of the steps that begin again.
+
+    Raises
+    ------
+    WorkflowError
+        The step has no such input, there is no such source, it gives another kind, or steps would go in a circle.
+    """
+    present = _present(store)
+    old = next(spec for spec in present if spec.name == name)
+    spec = replace(old, inputs={**old.inputs, input: source})
+    _refuse(present, [spec if other is old else other for other in present])
+    return changes.link(store, name, input, source, _gives(store, spec))
+
+
+def _present(store: Store) -> list[StepSpec]:
+    return [
         StepSpec(s.name, s.protocol, s.params, s.inputs, s.label, s.comment, s.after, s.hold)
         for s in store.steps().values()
     ]
-    before = set(workflow.check(present))
-    faults = [fault for fault in workflow.check([*present, spec]) if fault not in before]
+
+
+def _refuse(before: list[StepSpec], then: list[StepSpec]) -> None:
+    """Refuse a change that brings faults; those that there were are not its own."""
+    known = set(workflow.check(before))
+    faults = [fault for fault in workflow.check(then) if fault not in known]
     if faults:
         raise WorkflowError("\n".join(faults))
+
+
+def _gives(store: Store, spec: StepSpec) -> type[Item]:
+    """The kind that a step gives with its links."""
+    steps = store.steps()
+    known = {name: Item.kinds.get(steps[source].gives) for name, source in spec.inputs.items() if source in steps}
+    return registry.get(spec.protocol).kinds({name: kind for name, kind in known.items() if kind})[1]

@@ -96,6 +96,13 @@ def _add(engine: Engine, step: dict[str, Any]) -> str:
     return f"step {spec.name} was added; what is there already is done first, then what comes"
 
 
+def _link(engine: Engine, step: str, input: str, source: str) -> str:
+    _step(engine, step)
+    again = adding.link(engine.store, step, input, source)
+    engine.desk.reset()
+    return f"{step} takes its {input} from {source} now; {', '.join(again)} begin again"
+
+
 def _hold(engine: Engine, step: str) -> str:
     _step(engine, step)
     changes.hold(engine.store, step)
@@ -203,6 +210,7 @@ _ACTIONS: dict[str, Callable[..., str]] = {
     "retry": _retry,
     "set": _set,
     "add": _add,
+    "link": _link,
     "hold": _hold,
     "release": _release,
     "stop_branch": _stop_branch,

@@ -21,6 +21,7 @@ COMMANDS = {
     "retry": "try failed tasks again: step=, exposure= to choose",
     "set": "give a step other parameters: step=, values=, scope= new, branch or all",
     "add": "add a step: step=, as a workflow document holds it",
+    "link": "have a step take an input from another step: step=, input=, source=",
     "hold": "begin nothing at a step until it is released: step=",
     "release": "let a step go on that was held, stopped or reset: step=",
     "stop_branch": "begin nothing more at a step and at what depends on it: step=",

@@ -150,6 +150,15 @@ class Step:
         with self.project.reader() as reader:
             return reader.cost(self.name, scope)
 
+    def link(self, **inputs: Step | str) -> None:
+        """Take inputs from other steps: this step is done again, and all that depends on it.
+
+        Whether a link fits is judged by the engine, which says so in the log where it does not.
+        """
+        for input, source in inputs.items():
+            name = source.name if isinstance(source, Step) else str(source)
+            self.project.send("link", step=self.name, input=input, source=name)
+
     def hold(self) -> None:
         """Begin nothing at this step until it is released."""
         self.project.send("hold", step=self.name)

@@ -1,10 +1,11 @@
-"""What people do to steps while a session lives: hold, stop and go on, begin anew, take results away."""
+"""What people do to steps while a session lives: hold, stop and go on, begin anew, link anew, take results away."""
 
 from __future__ import annotations
 
 import json
 
 from cryowidgets.errors import WorkflowError
+from cryowidgets.model import Item
 from cryowidgets.store.reach import reached
 from cryowidgets.store.store import Store
 
@@ -54,6 +55,25 @@ def restart(store: Store, name: str) -> list[str]:
         for step in branch:
             store.begin_again(step)
             _mark(store, step.name, "halted = ''")
+    return [step.name for step in branch]
+
+
+def link(store: Store, name: str, input: str, source: str, gives: type[Item]) -> list[str]:
+    """Have a step take an input from another step, and do it and all that depends on it again.
+
+    What was made of the former source stays to be looked at until it is made anew. `gives` is the kind that the step
+    gives then. Returns the names of the steps that begin again.
+    """
+    steps = store.steps()
+    with store.transaction() as db:
+        sql = "UPDATE link SET source = ? WHERE step = ? AND input = ?"
+        db.execute(sql, (steps[source].id, steps[name].id, input))
+        db.execute("UPDATE step SET gives = ? WHERE id = ?", (gives.__name__, steps[name].id))
+        store.ensure_table(gives)
+        store.forget_steps()
+        branch = reached(store.steps(), name, "branch")
+        for step in branch:
+            store.begin_again(step)
     return [step.name for step in branch]
 
 

@@ -50,7 +50,18 @@ def read_steps(db: sqlite3.Connection) -> dict[str, Step]:
     for *head, params, fold, fresh_from, label, comment, after, hold, halted in found:
         tail = (bool(fold), fresh_from, label, comment, tuple(json.loads(after)), bool(hold), halted)
         steps[head[1]] = Step(*head, json.loads(params), links.get(head[0], {}), *tail)  # type: ignore[call-arg]
-    return steps
+    return _ordered(steps)
+
+
+def _ordered(steps: dict[str, Step]) -> dict[str, Step]:
+    """Each step behind those that it takes from, else as they were added; a link may lead to one added later."""
+    done: dict[str, Step] = {}
+    rest = dict(steps)
+    while rest:
+        ready = (name for name, step in rest.items() if set(step.inputs.values()) <= done.keys())
+        name = next(ready, next(iter(rest)))  # in a circle, which nobody can make here, the first
+        done[name] = rest.pop(name)
+    return done
 
 
 _LATER = {

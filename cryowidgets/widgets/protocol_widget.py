@@ -79,10 +79,10 @@ class StepParameters(W.VBox):
         self._undo = W.Button(description="Discard changes")
         self._said, self._costs = W.HTML(), W.HTML()
         self._undo.on_click(lambda _: self._put(_restored(type(self.form.protocol), self._stored)[0].values()))
-        self.form.on_change(self._compare)
+        self.form.on_change(self._say_costs)
         buttons = box([*self.buttons.values(), self._undo], "cw-buttons")
         super().__init__([self.form, buttons, self._costs, self._said])
-        self._compare()
+        self._say_costs()
 
     def changes(self) -> dict[str, Any]:
         """What was entered and is not yet sent."""
@@ -97,7 +97,7 @@ class StepParameters(W.VBox):
             self._stored = stored
             self._put({k: v for k, v in made.values().items() if k not in entered})
             put(self._said, "" if entered else "<span class='cw-soft'>the engine works with these now</span>")
-        self._compare()
+        self._say_costs()
         if self.changes():
             costs = {scope: reader.cost(self._name, scope) for scope in SCOPES}
             lines = [f"{texts.safe(SCOPES[scope][0])}: {texts.safe(cost)}" for scope, cost in costs.items()]
@@ -108,9 +108,9 @@ class StepParameters(W.VBox):
     def _put(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             setattr(self.form.protocol, name, value)
-        self._compare()
+        self._say_costs()
 
-    def _compare(self) -> None:
+    def _say_costs(self) -> None:
         changes = self.changes()
         for button in (*self.buttons.values(), self._undo):
             button.disabled = not changes

@@ -14,6 +14,7 @@ from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import texts
 from cryowidgets.widgets.log import Log
 from cryowidgets.widgets.protocol_widget import StepParameters
+from cryowidgets.widgets.step_links import StepLinks
 from cryowidgets.widgets.tabs import Tabs
 from cryowidgets.widgets.window import box, put, show_if
 from cryowidgets.widgets.workflow_view import StepSummary
@@ -27,6 +28,7 @@ class StepPanel(StepSummary):
         self.orders = StepOrders(folder, node.name, wake)
         row = reader.steps()[node.name]
         self.parameters = StepParameters(folder, row.name, row.protocol, row.params)
+        self.links = StepLinks(folder, row, wake)
         self.events = Log(step=row.name)
         self.tabs = Tabs(["Results", "Parameters", "Log"], lambda _: self._open(), "What is shown of the step")
         super().__init__(node, reader, wake)
@@ -34,10 +36,12 @@ class StepPanel(StepSummary):
 
     def _parts(self) -> list[W.Widget]:
         self._behind = {"Results": self.results, "Parameters": self.parameters, "Log": self.events}
-        return [self._head, self.orders, self.tabs, box(list(self._behind.values()), "cw-step-body")]
+        parts = [self.links, *self._behind.values()]
+        return [self._head, self.orders, self.tabs, box(parts, "cw-step-body")]
 
     def show(self, node: Node, reader: Reader) -> None:
         self.orders.show(node, reader)
+        self.links.show(node, reader)
         super().show(node, reader)
 
     def _refresh(self, reader: Reader) -> None:
@@ -46,6 +50,7 @@ class StepPanel(StepSummary):
     def _open(self) -> None:
         for name, part in self._behind.items():
             show_if(part, name == self.tabs.shown)
+        show_if(self.links, self.tabs.shown == "Parameters" and bool(self.links.sources))
         self._wake()
 
 

@@ -114,6 +114,36 @@ def test_an_engine_refuses_a_step_with_its_sentence(project, movies, engine):
     assert list(p.steps) == ["movies", "measure"]
 
 
+def test_a_step_that_is_linked_anew_is_done_again_with_all_that_depends_on_it(project, movies, engine):
+    movies("a", "b")
+    p = project(MAP, DOUBLE, TOTAL, timeout="1h")
+    e = engine(p)
+    until(e, lambda: len(values(p, "double")) == 2)
+    send(p.folder, "add", step={"name": "twice", "protocol": "toys:Double", "inputs": {"number": "measure"}})
+    e.tick()
+    until(e, lambda: len(values(p, "twice")) == 2)
+    p.steps["double"].link(number="twice")
+    until(e, lambda: values(p, "double") == {"a": 40.0, "b": 40.0})
+    movies("c")
+    until(e, lambda: values(p, "double") == {"a": 40.0, "b": 40.0, "c": 40.0})
+    assert list(p.steps) == ["movies", "measure", "twice", "double", "total"]
+    assert values(p, "measure") == {"a": 10.0, "b": 10.0, "c": 10.0} and node(p, "measure").outdated == 0
+    for links in (
+        {"number": "double"},
+        {"number": "total"},
+        {"number": "gone"},
+        {"x": "measure"},
+        {"number": "movies"},
+    ):
+        p.steps["double"].link(**links)
+    e.tick()
+    itself, circle, gone, word, kind = log(p, "command.refused")
+    assert "depends on itself" in itself and "depends on itself" in circle and "'gone', which is not a step" in gone
+    assert "has no input 'x'" in word and "'movies' gives a Movie" in kind
+    settle(e)
+    assert values(p, "double") == {"a": 40.0, "b": 40.0, "c": 40.0}
+
+
 def test_a_step_begins_when_those_that_it_waits_for_have_ended(project, movies, engine):
     movies("a", "b")
     p = project(MAP, DOUBLE, ("late", "Double", {"number": "measure", "after": ["double"]}), timeout="1h")

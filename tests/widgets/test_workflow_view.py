@@ -4,8 +4,9 @@ import ipywidgets as W
 import pytest
 
 from cryowidgets.engine import inbox
-from cryowidgets.model import Micrograph, Reason
+from cryowidgets.model import Ctf, Micrograph, Reason
 from cryowidgets.project import Project
+from cryowidgets.store import changes
 from cryowidgets.store.todo import todo
 from cryowidgets.widgets import WorkflowWidget
 from cryowidgets.widgets.dashboard import SessionView
@@ -120,6 +121,34 @@ def test_what_undoes_work_is_asked_twice_and_its_cost_said_before(wire, view, fi
         ("hold", {"step": "ctf"}),
     ]
     assert orders.buttons["release"].layout.display == "none" == orders.buttons["retry"].layout.display
+
+
+def test_a_step_is_linked_to_another_that_fits_and_its_cost_said_before(wire, view, filled, reader):
+    filled.store.add_step("limit", "MaxShift", Micrograph, {}, {"micrograph": "align"})
+    filled.store.add_step("after", "MaxShift", Micrograph, {}, {"micrograph": "limit"})
+    view.choose("limit")
+    view.refresh(reader)
+    assert list(view.panel.links.sources["micrograph"].options) == ["align", "maxshift"], (
+        "neither itself nor what depends on it"
+    )
+    view.choose("ctf")
+    view.refresh(reader)
+    links = view.panel.links
+    assert links.layout.display == "none"
+    wire.hear(view.panel.tabs, type="tap", name="Parameters")
+    assert links.layout.display != "none" and links.sources["micrograph"].value == "maxshift"
+    links.sources["micrograph"].value = "limit"
+    view.refresh(reader)
+    assert links.sources["micrograph"].value == "limit", "a choice outlives a refresh"
+    assert f"Take micrograph from limit: {reader.cost('ctf', 'branch')}" in html(links)
+    assert inbox.read(filled.folder) == []
+    links.yes.click()
+    (sent,) = inbox.read(filled.folder)
+    assert (sent.name, sent.args) == ("link", {"step": "ctf", "input": "micrograph", "source": "limit"})
+    assert links.sources["micrograph"].value == "maxshift" and links.yes.layout.display == "none"
+    changes.link(filled.store, "ctf", "micrograph", "limit", Ctf)
+    view.refresh(reader)
+    assert links.sources["micrograph"].value == "limit" and links.yes.layout.display == "none"
 
 
 def test_a_change_says_what_each_of_its_scopes_costs(wire, view, filled, reader):

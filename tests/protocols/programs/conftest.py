@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,13 @@ for folder, _, names in os.walk(here + "/gives"):
         with open(os.path.join(to, name), "wb") as file:
             file.write(data)
 """
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path, monkeypatch):
+    """GPUs are shared by locks of the whole machine; tests that run at the same time have different machines."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
 
 
 class Fake:

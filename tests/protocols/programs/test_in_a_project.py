@@ -70,7 +70,7 @@ def test_a_missing_program_and_a_failing_one_are_read_on_the_page(session, motio
     session.workflow.add("Gctf", name="ctf", micrograph="ours")
     engine = Engine(session.folder, "inline")
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             engine.tick(0.01)
             with session.reader() as reader:
