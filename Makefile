@@ -12,7 +12,7 @@ READY := .venv/.ready
 APT := DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300
 # Tests that compute, or keep to themselves otherwise: two processes run them. Those of engines and pages, which are
 # several processes each, follow one by one.
-ALONE := $(addprefix tests/,facility io kernels protocols sim store workflow)
+ALONE := $(addprefix tests/,facility io kernels protocols sim store widgets workflow)
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 .PHONY: help demo test lint types tests browser lock format screenshots clean
