@@ -52,17 +52,19 @@ def link(store: Store, name: str, input: str, source: str) -> list[str]:
         The step has no such input, there is no such source, it gives another kind, or steps would go in a circle.
     """
     present = _present(store)
-    old = next(spec for spec in present if spec.name == name)
-    spec = replace(old, inputs={**old.inputs, input: source})
-    _refuse(present, [spec if other is old else other for other in present])
-    return changes.link(store, name, input, source, _gives(store, spec))
+    old = next(step for step in present if step.name == name)
+    new = replace(old, inputs={**old.inputs, input: source})
+    _refuse(present, [new if step is old else step for step in present])
+    return changes.link(store, name, input, source, _gives(store, new))
+
+
+def spec_of(step: Step) -> StepSpec:
+    """A step of a ledger as a document holds it."""
+    return StepSpec(step.name, step.protocol, step.params, step.inputs, step.label, step.comment, step.after, step.hold)
 
 
 def _present(store: Store) -> list[StepSpec]:
-    return [
-        StepSpec(s.name, s.protocol, s.params, s.inputs, s.label, s.comment, s.after, s.hold)
-        for s in store.steps().values()
-    ]
+    return [spec_of(step) for step in store.steps().values()]
 
 
 def _refuse(before: list[StepSpec], then: list[StepSpec]) -> None:

@@ -135,10 +135,7 @@ class Project:
     def document(self) -> Workflow:
         """The workflow as it is now, with what cannot be run here and what was said of it."""
         with self.reader() as reader:
-            steps = tuple(
-                StepSpec(s.name, s.protocol, s.params, s.inputs, s.label, s.comment, s.after, s.hold)
-                for s in reader.steps().values()
-            )
+            steps = tuple(adding.spec_of(s) for s in reader.steps().values())
             kept = reader.settings()
         inert = tuple(Inert(**part) for part in json.loads(kept.get("inert", "[]")))
         simulate = json.loads(kept["simulate"]) if "simulate" in kept else None

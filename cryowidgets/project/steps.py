@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cryowidgets import workflow
+from cryowidgets.engine import adding
 from cryowidgets.errors import WorkflowError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
@@ -35,10 +36,7 @@ class ProjectWorkflow:
     def steps(self) -> list[StepSpec]:
         """The steps as a document would hold them."""
         with self._project.reader() as reader:
-            return [
-                StepSpec(s.name, s.protocol, s.params, s.inputs, s.label, s.comment, s.after, s.hold)
-                for s in reader.steps().values()
-            ]
+            return [adding.spec_of(step) for step in reader.steps().values()]
 
     @property
     def movies(self) -> Step:

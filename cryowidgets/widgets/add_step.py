@@ -38,8 +38,8 @@ class AddStep(W.Box):
         self.opener.observe(lambda _: self._open(), names="value")
         self.protocol.observe(lambda change: self._choose(change["new"]), names="value")
         self.add.on_click(lambda _: self._add())
-        top = box([_label("protocol"), self.protocol, W.HTML(), self._help], "cw-field")
-        named = box([_label("name"), self.name, W.HTML(), W.HTML()], "cw-field")
+        top = box([label("protocol"), self.protocol, W.HTML(), self._help], "cw-field")
+        named = box([label("name"), self.name, W.HTML(), W.HTML()], "cw-field")
         parts = [top, self._links, named, self._place, box([self.add], "cw-buttons")]
         self._named, self._drawer = named, box(parts, "cw-drawer", "cw-form")
         super().__init__([box([self.opener, self._said], "cw-buttons"), self._drawer])
@@ -85,7 +85,7 @@ class AddStep(W.Box):
             self.sources = {input: W.Dropdown() for input in protocol.inputs()}
             self._links.children = [
                 box(
-                    [_label(input), field, W.HTML(), _help(f"which {protocol.inputs()[input].__name__} it takes")],
+                    [label(input), field, W.HTML(), _help(f"which {protocol.inputs()[input].__name__} it takes")],
                     "cw-field",
                 )
                 for input, field in self.sources.items()
@@ -99,7 +99,7 @@ class AddStep(W.Box):
             return
         wanted = type(self.form.protocol).inputs()
         for input, field in self.sources.items():
-            fitting = [step.name for step in self._steps.values() if _gives(step, wanted[input])]
+            fitting = [step.name for step in self._steps.values() if gives(step, wanted[input])]
             if list(field.options) != fitting:
                 before = field.value
                 field.options = fitting
@@ -138,12 +138,13 @@ def _fitting(steps: Mapping[str, Step]) -> list[str]:
     found = []
     for name, protocol in registry.usable().items():
         wanted = protocol.inputs()
-        if wanted and all(any(_gives(step, kind) for step in steps.values()) for kind in wanted.values()):
+        if wanted and all(any(gives(step, kind) for step in steps.values()) for kind in wanted.values()):
             found.append(name)
     return found
 
 
-def _gives(step: Step, kind: type[Item]) -> bool:
+def gives(step: Step, kind: type[Item]) -> bool:
+    """Whether an input of this kind may take what a step gives."""
     made = Item.kinds.get(step.gives)
     return made is not None and issubclass(made, kind)
 
@@ -152,7 +153,8 @@ def _free(stem: str, taken: Mapping[str, Step]) -> str:
     return next(n for n in (stem, *(f"{stem}{i}" for i in range(2, 1000))) if n not in taken)
 
 
-def _label(text: str) -> W.HTML:
+def label(text: str) -> W.HTML:
+    """What stands before a field."""
     return W.HTML(f"<label>{texts.safe(text.replace('_', ' '))}</label>")
 
 

@@ -9,13 +9,13 @@ import ipywidgets as W
 
 from cryowidgets.engine import inbox
 from cryowidgets.errors import CryowidgetsError
-from cryowidgets.model import Item
 from cryowidgets.protocols import registry
 from cryowidgets.store.database import Step
 from cryowidgets.store.nodes import Node
 from cryowidgets.store.queries import Reader
 from cryowidgets.store.reach import downstream
 from cryowidgets.widgets import texts
+from cryowidgets.widgets.add_step import gives, label
 from cryowidgets.widgets.window import box, put, show_if
 
 
@@ -38,7 +38,10 @@ class StepLinks(W.Box):
         self.no = W.Button(description="No")
         self.yes.on_click(lambda _: self._order())
         self.no.on_click(lambda _: self._back())
-        rows = [box([_label(input), field, W.HTML(), W.HTML()], "cw-field") for input, field in self.sources.items()]
+        rows = [
+            box([label(f"{input} from"), field, W.HTML(), W.HTML()], "cw-field")
+            for input, field in self.sources.items()
+        ]
         super().__init__([*rows, box([self._said, self.yes, self.no], "cw-buttons")])
         self.add_class("cw-form")
         self._ask()
@@ -50,7 +53,7 @@ class StepLinks(W.Box):
         below = {node.name, *downstream(steps, [node.name])}
         self._refreshing = True
         for input, field in self.sources.items():
-            fitting = [s.name for s in steps.values() if s.name not in below and _gives(s, self._wanted[input])]
+            fitting = [s.name for s in steps.values() if s.name not in below and gives(s, self._wanted[input])]
             source = node.inputs.get(input)
             moved = source != self._inputs.get(input)
             if list(field.options) != fitting or moved:
@@ -95,12 +98,3 @@ class StepLinks(W.Box):
     def _back(self) -> None:
         for input, field in self.sources.items():
             field.value = self._inputs.get(input)
-
-
-def _gives(step: Step, kind: type[Item]) -> bool:
-    made = Item.kinds.get(step.gives)
-    return made is not None and issubclass(made, kind)
-
-
-def _label(text: str) -> W.HTML:
-    return W.HTML(f"<label>{texts.safe(text.replace('_', ' '))} from</label>")
