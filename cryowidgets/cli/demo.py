@@ -138,7 +138,7 @@ def _serve(project: Project, port: int, browser: bool | None, cleanup: ExitStack
 
 def _report(project: Project, microscope: Microscope) -> int:
     """Print what came of it and how near it is to the truth; the number of good movies that are missing."""
-    from cryowidgets.cli.report import summary
+    from cryowidgets.cli.words import summary
 
     with project.reader() as reader:
         click.echo("\n" + summary(reader))

@@ -43,7 +43,7 @@ def library() -> None:
 @WHERE
 def list_(folder: Path | None) -> None:
     """All workflows with their descriptions."""
-    from cryowidgets.cli.report import table
+    from cryowidgets.cli.words import table
     from cryowidgets.workflow import library
 
     rows = [
@@ -95,7 +95,7 @@ def put(source: Path, name: str, category: str, folder: Path | None, replace: bo
 
 def describe(template: Template) -> str:
     """A workflow in words: what for, the graph of its steps, what is set otherwise than by default, what it asks."""
-    from cryowidgets.cli.report import table
+    from cryowidgets.cli.words import table
     from cryowidgets.workflow import library
 
     lines = [template.name + (f" ({template.category})" if template.category else "")]

@@ -29,11 +29,11 @@ def status(project: Path, as_json: bool) -> None:
 
     Counts, rate, delay, and what failed in PROJECT.
     """
-    from cryowidgets.cli import report
+    from cryowidgets.cli import words
     from cryowidgets.store.queries import Reader
 
     reader = Reader(project)
-    click.echo(json.dumps(report.data(reader), indent=2) if as_json else report.status(reader))
+    click.echo(json.dumps(words.data(reader), indent=2) if as_json else words.status(reader))
 
 
 @click.group()
@@ -46,7 +46,7 @@ def show() -> None:
 def protocol(name: str) -> None:
     """What a protocol does and each of its parameters."""
     from cryowidgets.cli.plugins import takes
-    from cryowidgets.cli.report import table
+    from cryowidgets.cli.words import table
     from cryowidgets.protocols import registry
 
     found = registry.get(name)
@@ -67,11 +67,11 @@ def protocol(name: str) -> None:
 @click.argument("name")
 def exposure(project: Path, name: str) -> None:
     """All about one movie of PROJECT, with the traceback of what failed."""
-    from cryowidgets.cli import report
+    from cryowidgets.cli import words
     from cryowidgets.store.queries import Reader
 
     with Reader(project) as reader:
-        click.echo(report.exposure(reader.exposure(exposure_id(reader, name))))
+        click.echo(words.exposure(reader.exposure(exposure_id(reader, name))))
 
 
 def _range(parameter) -> str:

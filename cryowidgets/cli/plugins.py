@@ -93,7 +93,7 @@ def _number(protocol: Any, number: int | str) -> int:
 
 
 def _text(found: list[dict[str, Any]]) -> str:
-    from cryowidgets.cli.report import table
+    from cryowidgets.cli.words import table
 
     packages = [(p["package"], p["version"], p["state"], _counted(p["brings"]), p["origin"]) for p in found]
     lines = [

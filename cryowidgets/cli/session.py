@@ -102,7 +102,7 @@ def run(project: Path, until_idle: float | None, workers: int | None, executor: 
     It processes what is there and what comes, until the stream of PROJECT closes.
     """
     from cryowidgets.cli.progress import Progress
-    from cryowidgets.cli.report import summary
+    from cryowidgets.cli.words import summary
     from cryowidgets.project import Project
 
     opened = Project(project)

@@ -104,7 +104,7 @@ def schedule(project: Project) -> None:
 def _listed(found: list[Template]) -> str:
     """All templates with their descriptions; what is broken with what is wrong."""
     from cryowidgets import plugins
-    from cryowidgets.cli.report import table
+    from cryowidgets.cli.words import table
 
     nearest = {template.name: template for template in found if not template.fault}
     rows = []

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cryowidgets.cli import report
+from cryowidgets.cli import words
 from cryowidgets.model import Micrograph, Reason
 from cryowidgets.store.queries import Reader
 from cryowidgets.store.todo import todo
@@ -30,9 +30,9 @@ def test_what_each_rule_of_a_gate_holds_back_is_counted(filled):
     for task, reasons in zip(tasks, broken, strict=False):
         store.finish(task, "rejected", error="It moved.", reasons=reasons)
     with Reader(filled.folder) as reader:
-        assert "Held back by rule:\n  limit: movie 2, frame 1" in report.status(reader)
-        assert "Held back by rule:\n  limit: movie 2, frame 1" in report.summary(reader)
-        (told,) = (step for step in report.data(reader)["steps"] if step["name"] == "limit")
+        assert "Held back by rule:\n  limit: movie 2, frame 1" in words.status(reader)
+        assert "Held back by rule:\n  limit: movie 2, frame 1" in words.summary(reader)
+        (told,) = (step for step in words.data(reader)["steps"] if step["name"] == "limit")
         assert told["rejected_by_rule"] == {"movie": 2, "frame": 1}
 
 
@@ -40,15 +40,15 @@ def test_warnings_of_the_session_and_the_word_on_the_gain_are_in_the_status(fill
     filled.arrive(25, "The frames are corrected already.")
     filled.process(pictures=False)
     with Reader(filled.folder) as reader:
-        assert "Warnings" not in report.status(reader)
+        assert "Warnings" not in words.status(reader)
         filled.store.event("warning", "The gain k3.gain is rotated by 90°, as m1.tiff tells.", "movies")
         filled.add_up(20, "The gain in use is of another camera.")
-        for text in (report.status(reader), report.summary(reader)):
+        for text in (words.status(reader), words.summary(reader)):
             lines = text.partition("Warnings:\n")[2].splitlines()
             assert lines[0] == "  The gain in use is of another camera."
             assert lines[1].startswith("  The gain k3.gain is rotated by 90°")
-        told = json.loads(json.dumps(report.data(reader)))
+        told = json.loads(json.dumps(words.data(reader)))
         assert len(told["warnings"]) == 2
-        assert "  warning          The frames are corrected already." in report.exposure(reader.exposure(1))
+        assert "  warning          The frames are corrected already." in words.exposure(reader.exposure(1))
         filled.add_up(40)
         assert reader.alerts() == []
