@@ -10,6 +10,7 @@ from PIL import Image
 
 from cryowidgets.model import Ctf, Gain, Micrograph, Movie, Optics, Quality
 from cryowidgets.protocols.score_exposure import ScoreExposure
+from cryowidgets.store import alerts
 from cryowidgets.store.admission import admit, refuse
 from cryowidgets.store.lock import WriterLock
 from cryowidgets.store.store import Store, Todo
@@ -102,6 +103,14 @@ class FilledSession:
             alert=alert,
         )
         self.store.finish(task, "done", gain, host="node1")
+
+    def alert(self, text: str, level: str = "warning", monitor: str = "gain", key: str = "") -> int:
+        """A monitor finds something wrong; returns the id of the alert."""
+        (found,) = alerts.write(self.store, [alerts.Raise(monitor, key or monitor, level, text, 0.31, 0.2)])
+        return found.id
+
+    def clear(self, text: str = "right again", monitor: str = "gain", key: str = "") -> None:
+        alerts.write(self.store, [alerts.Clear(monitor, key or monitor, text)])
 
     def fail(self, why: str) -> int:
         """One more movie comes, and its alignment fails."""

@@ -137,13 +137,14 @@ def _rules(reader: Reader) -> list[str]:
 
 
 def _warnings(reader: Reader) -> list[str]:
-    found = [*reader.alerts(), *reader.warnings(SHOWN)]
+    found = [*(f"{alert.level}: {alert.text}" for alert in reader.alerts()), *reader.warnings(SHOWN)]
     return ["", "Warnings:", *(f"  {sentence}" for sentence in found)] if found else []
 
 
 def _troubles(reader: Reader) -> dict[str, Any]:
     failures = [dataclasses.asdict(failure) for failure in reader.failures()]
-    return {"warnings": [*reader.alerts(), *reader.warnings()], "failures": failures}
+    alerts = [dataclasses.asdict(alert) for alert in reader.alerts()]
+    return {"alerts": alerts, "warnings": reader.warnings(), "failures": failures}
 
 
 def _state(step: Any) -> str:

@@ -10,7 +10,7 @@ from cryowidgets.engine import adding
 from cryowidgets.errors import CommandError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.import_movies import ImportMovies
-from cryowidgets.store import changes
+from cryowidgets.store import alerts, changes
 from cryowidgets.store.nodes import cost
 from cryowidgets.workflow import StepSpec
 
@@ -166,6 +166,11 @@ def _readmit(engine: Engine, exposure: int) -> str:
     return f"{name} is readmitted"
 
 
+def _acknowledge(engine: Engine, alert: int, by: str = "") -> str:
+    known = alerts.acknowledge(engine.store, alert, by)
+    return f"{known.acknowledged_by or 'somebody'} knows of alert {known.id}: {known.text}"
+
+
 def _scale(engine: Engine, workers: int) -> str:
     if not isinstance(workers, int) or workers < 1:
         raise CommandError(f"Cannot scale to {workers!r} workers: write a whole number of at least 1.")
@@ -218,6 +223,7 @@ _ACTIONS: dict[str, Callable[..., str]] = {
     "reset": _reset,
     "reject": _reject,
     "readmit": _readmit,
+    "acknowledge": _acknowledge,
     "scale": _scale,
     "quit": _quit,
 }

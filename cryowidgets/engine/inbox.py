@@ -29,6 +29,7 @@ COMMANDS = {
     "reset": "take away what a step made, and all that came of it: step=",
     "reject": "let an exposure flow no further: exposure=, why=",
     "readmit": "let a rejected exposure flow again: exposure=",
+    "acknowledge": "say that somebody knows of an alert: alert=, by=",
     "scale": "change the number of workers: workers=",
     "quit": "end the engine; the stream stays open for the next one",
 }

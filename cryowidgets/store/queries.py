@@ -15,9 +15,10 @@ from urllib.parse import quote
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.model import NAN, NOT_CHOSEN, Gain, Item, Micrograph, Optics
-from cryowidgets.store import migrations, rows
+from cryowidgets.model import NAN, NOT_CHOSEN, Item, Optics
+from cryowidgets.store import alerts, migrations, rows
 from cryowidgets.store import nodes as graph
+from cryowidgets.store.alerts import Alert
 from cryowidgets.store.database import NAME, Step, read_steps
 from cryowidgets.store.lock import Holder, holder
 from cryowidgets.store.nodes import Cost, Node
@@ -264,13 +265,9 @@ class Reader:
         sql = "SELECT text FROM event WHERE kind = 'warning' ORDER BY id DESC LIMIT ?"
         return [text for (text,) in reversed(self._query(sql, (limit,)))]
 
-    def alerts(self) -> list[str]:
-        """What is wrong now with what all movies share: of each step that watches gain or dose, its newest word."""
-        steps = self.steps().values()
-        gains = [self.result(step.name) for step in steps if step.gives == Gain.__name__]
-        found = [gain.alert for gain in gains if isinstance(gain, Gain) and gain.alert]
-        doses = [self.result(step.name) for step in steps if step.protocol == "DoseAnalysis"]
-        return found + [dose.dose_alert for dose in doses if isinstance(dose, Micrograph) and dose.dose_alert]
+    def alerts(self, open: bool = True, limit: int | None = None) -> list[Alert]:
+        """What monitors find wrong: the open alerts, the worst first, or with `open=False` all, the newest first."""
+        return alerts.listed(self._query, open, limit)
 
     def exposures(self, since: int = 0, limit: int | None = None, skip: int = 0) -> Columns:
         """Exposures after the one with id `since`, oldest first, with what became of them.

@@ -112,6 +112,32 @@ CREATE TABLE system (
     gpu REAL, gpu_memory REAL               -- %, NULL without a GPU
 );
 
+-- What monitors find wrong with the session; of one thing at most one is open. What was cleared stays as history.
+CREATE TABLE alert (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    monitor TEXT NOT NULL,
+    key TEXT NOT NULL,                      -- which quantity of the monitor
+    level TEXT NOT NULL,                    -- note warning alarm
+    text TEXT NOT NULL,
+    value REAL,                             -- what was measured
+    allowed REAL,                           -- the limit that it broke
+    exposure INTEGER,                       -- the newest that shows it
+    opened REAL NOT NULL,                   -- UTC s
+    cleared REAL,                           -- UTC s; NULL while it is open
+    cleared_text TEXT NOT NULL DEFAULT '',
+    acknowledged REAL,                      -- UTC s; NULL as long as nobody said that they know
+    acknowledged_by TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX alert_open ON alert (monitor, key) WHERE cleared IS NULL;
+-- Who was told what: a row for each channel that took a message about an alert.
+CREATE TABLE notice (
+    alert INTEGER NOT NULL REFERENCES alert,
+    channel TEXT NOT NULL,
+    opened REAL,                            -- UTC s, when its opening was told
+    cleared REAL,                           -- UTC s, when its end was told
+    PRIMARY KEY (alert, channel)
+) WITHOUT ROWID;
+
 -- How many results there are that each version of a step's parameters made: what the tasks in state done say.
 CREATE TABLE made (
     step INTEGER NOT NULL,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from cryowidgets.store.alerts import Alert
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Session
 from cryowidgets.widgets import texts
@@ -17,7 +18,7 @@ _STREAMS = {
 }
 
 
-def header(session: Session, alerts: Iterable[str] = ()) -> str:
+def header(session: Session, alerts: Iterable[Alert] = ()) -> str:
     """Name, state of stream and engine, counts, pace, and what is wrong with what all movies share, as HTML."""
     stream_kind, stream = _stream(session)
     engine_kind, engine = _engine(session)
@@ -30,14 +31,15 @@ def header(session: Session, alerts: Iterable[str] = ()) -> str:
         _cell("movies per hour", texts.number(session.rate_per_hour, 0)),
         _cell("file closed → CTF", texts.duration(session.latency)),
     ]
-    said = "".join(f"<p class='cw-alert' role='alert'>{texts.safe(alert)}</p>" for alert in alerts)
+    said = "".join(
+        f"<p class='cw-alert' role='alert'>{texts.safe(alert.level)}: {texts.safe(alert.text)}</p>" for alert in alerts
+    )
     return (
         f"<header class='cw-header'><div><h1>{texts.safe(session.name)}</h1>"
         f"<p><span class='cw-chip cw-{stream_kind}'>{stream}</span>"
         f"<span class='cw-chip cw-{engine_kind}'>{texts.safe(engine)}</span>"
         f"<span class='cw-soft'>times in {texts.safe(texts.zone())}</span></p></div>"
-        f"<div class='cw-cells'>{''.join(cells)}</div>"
-        f"{said}</header>"
+        f"<div class='cw-cells'>{''.join(cells)}</div></header>"
     )
 
 

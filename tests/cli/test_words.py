@@ -36,19 +36,19 @@ def test_what_each_rule_of_a_gate_holds_back_is_counted(filled):
         assert told["rejected_by_rule"] == {"movie": 2, "frame": 1}
 
 
-def test_warnings_of_the_session_and_the_word_on_the_gain_are_in_the_status(filled):
+def test_warnings_of_the_session_and_an_alert_are_in_the_status(filled):
     filled.arrive(25, "The frames are corrected already.")
     filled.process(pictures=False)
     with Reader(filled.folder) as reader:
         assert "Warnings" not in words.status(reader)
         filled.store.event("warning", "The gain k3.gain is rotated by 90°, as m1.tiff tells.", "movies")
-        filled.add_up(20, "The gain in use is of another camera.")
+        filled.alert("The gain in use is of another camera.")
         for text in (words.status(reader), words.summary(reader)):
             lines = text.partition("Warnings:\n")[2].splitlines()
-            assert lines[0] == "  The gain in use is of another camera."
+            assert lines[0] == "  warning: The gain in use is of another camera."
             assert lines[1].startswith("  The gain k3.gain is rotated by 90°")
         told = json.loads(json.dumps(words.data(reader)))
-        assert len(told["warnings"]) == 2
+        assert len(told["warnings"]) == 1 and [a["text"] for a in told["alerts"]] == [lines[0][11:]]
         assert "  warning          The frames are corrected already." in words.exposure(reader.exposure(1))
-        filled.add_up(40)
-        assert reader.alerts() == []
+        filled.clear()
+        assert reader.alerts() == [] and "another camera" not in words.status(reader)

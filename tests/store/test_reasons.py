@@ -7,11 +7,11 @@ from contextlib import closing
 
 import pytest
 
-from cryowidgets.model import NAN, NOT_CHOSEN, Micrograph, Movie, Optics, Reason
+from cryowidgets.model import NAN, NOT_CHOSEN, Movie, Optics, Reason
 from cryowidgets.store.admission import admit
 from cryowidgets.store.database import NAME
 from cryowidgets.store.queries import Reader
-from cryowidgets.store.store import Store, Todo
+from cryowidgets.store.store import Store
 from cryowidgets.store.todo import todo
 
 
@@ -52,16 +52,6 @@ def test_a_ledger_without_reasons_has_none(store):
     assert "reason" in store.upgrade()
     with Reader(store.folder) as reader:
         assert reader.reasons("gate") == {}
-
-
-def test_the_newest_word_on_the_dose_is_an_alert(store):
-    store.add_step("dose", "DoseAnalysis", Micrograph, {}, {"micrograph": "movies"})
-    for n, alert in enumerate(["look at the beam", "still", ""], 1):
-        (task,) = store.claim("dose", [Todo(n, (n,))])
-        kept = Micrograph(path="a.mrc", pixel_size=1.0, height=8, width=8, dose_alert=alert)
-        store.finish(task, "done", kept)
-        with Reader(store.folder) as reader:
-            assert reader.alerts() == [alert] * bool(alert)
 
 
 def test_what_was_not_chosen_is_not_rejected(store):

@@ -67,16 +67,17 @@ def test_only_what_is_new_is_sent(wire, page, filled, reader):
     assert len(wire) == 0, "where nothing is new, nothing at all is sent"
 
 
-def test_a_gain_that_is_wrong_stands_at_the_top_of_the_page_and_counts_stay_those_of_movies(page, filled, reader):
+def test_an_open_alert_stands_at_the_top_of_the_page_and_counts_stay_those_of_movies(page, filled, reader):
     filled.arrive(25)
     filled.process(pictures=False)
-    filled.add_up(20, "The gain in use is of <another> camera.")
+    filled.add_up(20)
+    filled.alert("The gain in use is of <another> camera.")
     page.refresh(reader)
-    assert "role='alert'>The gain in use is of &lt;another&gt; camera.<" in page._header.value
+    assert "role='alert'>warning: The gain in use is of &lt;another&gt; camera.<" in page._header.value
     done = reader.tally()["quality"]["done"]
     assert (figure_of(page, "done"), done > 1) == (str(done), True)
     assert set(reader.exposures()["state"]) == {"done", "rejected"}
-    filled.add_up(40)
+    filled.clear()
     page.refresh(reader)
     assert "role='alert'" not in page._header.value
 
