@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,16 @@ from cryowidgets.engine import adding
 from cryowidgets.errors import CommandError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.import_movies import ImportMovies
-from cryowidgets.store import alerts, changes
+from cryowidgets.protocols.within_thresholds import WithinThresholds
+from cryowidgets.store import alerts, changes, thresholds
 from cryowidgets.store.nodes import cost
 from cryowidgets.workflow import StepSpec
 
 if TYPE_CHECKING:
     from cryowidgets.engine.engine import Engine
+
+LONGEST_NOTE = 2000
+"""Characters that a person may write of an exposure."""
 
 
 def carry_out(engine: Engine, name: str, args: dict[str, Any]) -> str:
@@ -141,29 +145,68 @@ def _reset(engine: Engine, step: str) -> str:
     return f"results and files of {', '.join(gone)} are gone; {step} does nothing until it is restarted"
 
 
-def _reject(engine: Engine, exposure: int, why: str = "rejected by hand") -> str:
-    name = _exposure(engine, exposure)
-    engine.store.reject(exposure, why)
+def _reject(
+    engine: Engine, exposure: int | None = None, why: str = "rejected by hand", exposures: Sequence[int] = ()
+) -> str:
+    named = _exposures(engine, exposure, exposures)
+    engine.store.reject(list(named), why)
     engine.desk.reset()
-    return f"{name} is rejected: {why}"
+    return f"{_listed(named)} {_are(named)} rejected: {why}"
 
 
-def _readmit(engine: Engine, exposure: int) -> str:
+def _readmit(engine: Engine, exposure: int | None = None, exposures: Sequence[int] = ()) -> str:
     """A person's rejection is taken back; a gate's is overruled: the item goes on as if the gate had let it pass."""
-    name = _exposure(engine, exposure)
-    engine.store.reject(exposure, None)
-    for _, task in engine.store.rejected_tasks(exposure):
-        inputs, gives = engine.desk.kinds(task.step)
-        kind = next(iter(inputs.values()))
-        if kind is not gives:
-            raise CommandError(
-                f"{name} was rejected by {task.step}, which makes a {gives.__name__} of its own and so "
-                f"cannot just let it pass. Change the parameters of {task.step} instead."
-            )
-        item = engine.store.item(kind, task.inputs[0]).filed(engine.store.folder)
-        engine.store.finish(task, "done", item, error="readmitted by hand")
+    named = _exposures(engine, exposure, exposures)
+    engine.store.reject(list(named), None)
+    for id, name in named.items():
+        for _, task in engine.store.rejected_tasks(id):
+            inputs, gives = engine.desk.kinds(task.step)
+            at = next((i for i, kind in enumerate(inputs.values()) if kind is gives), None)
+            if at is None:
+                raise CommandError(
+                    f"{name} was rejected by {task.step}, which makes a {gives.__name__} of its own and so "
+                    f"cannot just let it pass. Change the parameters of {task.step} instead."
+                )
+            item = engine.store.item(gives, task.inputs[at]).filed(engine.store.folder)
+            engine.store.finish(task, "done", item, error="readmitted by hand")
     engine.desk.reset()
-    return f"{name} is readmitted"
+    return f"{_listed(named)} {_are(named)} readmitted"
+
+
+def _flag(engine: Engine, exposure: int | None = None, on: bool = True, exposures: Sequence[int] = ()) -> str:
+    named = _exposures(engine, exposure, exposures)
+    engine.store.flag(list(named), bool(on))
+    return f"{_listed(named)} {_are(named)} {'flagged' if on else 'no longer flagged'}"
+
+
+def _note(engine: Engine, text: str, exposure: int | None = None, exposures: Sequence[int] = ()) -> str:
+    named = _exposures(engine, exposure, exposures)
+    if not isinstance(text, str) or len(text) > LONGEST_NOTE:
+        raise CommandError(f"A note is a text of at most {LONGEST_NOTE} characters.")
+    engine.store.note(list(named), text.strip())
+    return f"a note of {_listed(named)}: {text.strip()}" if text.strip() else f"{_listed(named)}: no note any more"
+
+
+def _threshold(engine: Engine, values: dict[str, Any], gate: bool = False) -> str:
+    cut = thresholds.cut(values)
+    engine.store.put(thresholds.KEY, thresholds.dumps(cut))
+    said = f"thresholds: {thresholds.say(cut)}"
+    return said + _gate(engine, cut) if gate else said
+
+
+def _gate(engine: Engine, cut: thresholds.Cut) -> str:
+    """Have the gates of the particle branch go by the thresholds; what they do not know of is said."""
+    gates = [s.name for s in engine.store.steps().values() if s.protocol == WithinThresholds.__name__]
+    if not gates:
+        raise CommandError(
+            "This workflow has no step WithinThresholds, so no branch can go by the thresholds. Add one where the "
+            "branch begins, taking micrograph and ctf."
+        )
+    values, unknown = WithinThresholds.limits(cut)
+    for name in gates:
+        _set(engine, name, values, scope="branch")
+    rest = f"; it has no limit for {', '.join(unknown)}" if unknown else ""
+    return f"; {' and '.join(gates)} went by them{rest}"
 
 
 def _acknowledge(engine: Engine, alert: int, by: str = "") -> str:
@@ -200,11 +243,25 @@ def _spec(content: Any) -> StepSpec:
     return StepSpec(**{**content, "after": tuple(content.get("after", ()))})
 
 
-def _exposure(engine: Engine, id: int) -> str:
-    found = engine.store.query("SELECT name FROM exposure WHERE id = ?", (id,))
-    if not found:
-        raise CommandError(f"There is no exposure {id!r}.")
-    return found[0][0]
+def _exposures(engine: Engine, one: int | None, many: Sequence[int]) -> dict[int, str]:
+    """Names of the exposures that a command is about, by id; none of them where one is not there."""
+    named = {}
+    for id in [*([] if one is None else [one]), *many]:
+        found = engine.store.query("SELECT name FROM exposure WHERE id = ?", (id,)) if isinstance(id, int) else []
+        if not found:
+            raise CommandError(f"There is no exposure {id!r}.")
+        named[id] = found[0][0]
+    if not named:
+        raise CommandError("No exposure is named: write exposure=, or exposures= with a list.")
+    return named
+
+
+def _listed(named: dict[int, str]) -> str:
+    return ", ".join(named.values()) if len(named) <= 3 else f"{len(named)} exposures"
+
+
+def _are(named: dict[int, str]) -> str:
+    return "is" if len(named) == 1 else "are"
 
 
 _ACTIONS: dict[str, Callable[..., str]] = {
@@ -223,6 +280,9 @@ _ACTIONS: dict[str, Callable[..., str]] = {
     "reset": _reset,
     "reject": _reject,
     "readmit": _readmit,
+    "flag": _flag,
+    "note": _note,
+    "threshold": _threshold,
     "acknowledge": _acknowledge,
     "scale": _scale,
     "quit": _quit,

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from cryowidgets.protocols import registry
 from cryowidgets.store import lock
 from cryowidgets.store.queries import Event, ExposureRow, Reader
 from cryowidgets.store.store import Store
+from cryowidgets.store.thresholds import Cut, cut
 from cryowidgets.workflow import Inert, StepSpec, Template, Workflow
 from cryowidgets.workflow.simulation import Simulation
 
@@ -171,6 +172,19 @@ class Project:
     def send(self, command: str, **args: Any) -> str:
         """Send a command to the engine; see `engine.inbox.COMMANDS`."""
         return inbox.send(self.folder, command, **args)
+
+    @property
+    def thresholds(self) -> Cut:
+        """Least and largest value of each bounded number, by its key in `METRICS` and in the ledger's units.
+
+        Setting them sends a command; None stands for an open side: ``project.thresholds = {"drift": (None, 20)}``.
+        """
+        with self.reader() as reader:
+            return reader.thresholds()
+
+    @thresholds.setter
+    def thresholds(self, values: Mapping[str, Sequence[float | None]]) -> None:
+        self.send("threshold", values=cut(values))
 
     def running(self) -> bool:
         """Whether an engine works on the project now."""

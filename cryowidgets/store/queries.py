@@ -16,7 +16,7 @@ import numpy as np
 
 from cryowidgets.errors import ProjectError
 from cryowidgets.model import NAN, NOT_CHOSEN, Item, Optics
-from cryowidgets.store import alerts, migrations, rows
+from cryowidgets.store import alerts, migrations, rows, samples, thresholds
 from cryowidgets.store import nodes as graph
 from cryowidgets.store.alerts import Alert
 from cryowidgets.store.database import NAME, Step, read_steps
@@ -24,6 +24,8 @@ from cryowidgets.store.lock import Holder, holder
 from cryowidgets.store.nodes import Cost, Node
 from cryowidgets.store.provenance import Origin, trace
 from cryowidgets.store.record import Record, record
+from cryowidgets.store.samples import Mount, Worker
+from cryowidgets.store.thresholds import Cut
 
 _TYPES = {"INTEGER": int, "REAL": float, "TEXT": str}
 Columns = dict[str, Any]
@@ -146,11 +148,17 @@ class Reader:
         stat = os.stat(self._file)
         return stat.st_mtime_ns, os.path.exists(f"{self._file}-wal")
 
-    def _query(self, sql: str, values: Any = ()) -> list[tuple]:
+    def query(self, sql: str, values: Any = ()) -> list[tuple]:
+        """Rows of a question of one's own; see `schema.sql`."""
         if self._immutable is not None and self._stamp() != self._immutable:
             self._db.close()
             self._db = self._open()
         return self._db.execute(sql, values).fetchall()
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The connection itself, which cannot write."""
+        return self._db
 
     def close(self) -> None:
         self._db.close()
@@ -165,18 +173,18 @@ class Reader:
 
     def changed(self) -> bool:
         """Whether anything was written since this was last asked; True the first time."""
-        now = self._stamp() if self._immutable is not None else self._query("PRAGMA data_version")
+        now = self._stamp() if self._immutable is not None else self.query("PRAGMA data_version")
         before, self._seen = self._seen, now
         return now != before
 
     def events(self, since: int = 0, limit: int = 1000) -> list[Event]:
         """The newest `limit` events after the one with id `since`, oldest first."""
         sql = "SELECT id, time, kind, step, exposure, text FROM event WHERE id > ? ORDER BY id DESC LIMIT ?"
-        return [Event(*row) for row in reversed(self._query(sql, (since, limit)))]
+        return [Event(*row) for row in reversed(self.query(sql, (since, limit)))]
 
     def answer(self, ref: str) -> Event | None:
         """What became of a command that `inbox.send` gave this reference; None as long as no engine has seen it."""
-        found = self._query("SELECT id, time, kind, step, exposure, text FROM event WHERE ref = ?", (ref,))
+        found = self.query("SELECT id, time, kind, step, exposure, text FROM event WHERE ref = ?", (ref,))
         return Event(*found[0]) if found else None
 
     # Steps ------------------------------------------------------------------------------------------------------
@@ -187,16 +195,16 @@ class Reader:
 
     def nodes(self) -> list[Node]:
         """The workflow as a page draws it: each step with state, reason and counts; then what cannot be run here."""
-        return graph.nodes(self._query, self.steps())
+        return graph.nodes(self.query, self.steps())
 
     def cost(self, step: str, scope: str) -> Cost:
         """What a change of a step would have done again, and for how long: scope `new`, `branch` or `all`."""
-        return graph.cost(self._query, self.steps(), step, scope)
+        return graph.cost(self.query, self.steps(), step, scope)
 
     def tally(self) -> dict[str, dict[str, int]]:
         """Number of tasks of each step in each state: running, done, rejected, failed, retry, lost, superseded."""
         found: dict[str, dict[str, int]] = {name: {} for name in self.steps()}
-        for step, state, n in self._query("SELECT s.name, t.state, t.n FROM tally t JOIN step s ON s.id = t.step"):
+        for step, state, n in self.query("SELECT s.name, t.state, t.n FROM tally t JOIN step s ON s.id = t.step"):
             found[step][state] = n
         return found
 
@@ -211,12 +219,12 @@ class Reader:
             id, exposure, name, acquired (UTC s), time (UTC s, when it was finished), and the kind's columns but for
             its arrays.
         """
-        gives = self._query("SELECT gives FROM step WHERE name = ?", (step,))[0][0]
+        gives = self.query("SELECT gives FROM step WHERE name = ?", (step,))[0][0]
         table = f'"{gives.lower()}"'
         head = {"id": int, "exposure": int, "name": str, "acquired": float, "time": float}
         types = {
             name: _TYPES[sql]
-            for _, name, sql, *_ in self._query(f"PRAGMA table_info({table})")
+            for _, name, sql, *_ in self.query(f"PRAGMA table_info({table})")
             if sql in _TYPES and name not in ("id", "step", "exposure", "task", "version", "time")
         }
         names = {name: f'r."{name}"' for name in types}
@@ -235,7 +243,7 @@ class Reader:
             f"JOIN step s ON s.id = {plus}r.step WHERE s.name = ? AND {plus}r.id > ? {chosen} "
             "ORDER BY r.id DESC LIMIT ?"
         )
-        found = self._query(sql, (step, since, *(exposures or ()), -1 if limit is None else limit))[::-1]
+        found = self.query(sql, (step, since, *(exposures or ()), -1 if limit is None else limit))[::-1]
         return _columns({**head, **types}, found)
 
     def result(self, step: str, id: int | None = None) -> Item | None:
@@ -249,60 +257,64 @@ class Reader:
             return None
         which = "" if id is None else "AND r.id = ? "
         sql = rows.select_items(kind, self._lacking(kind)) + f" WHERE r.step = ? {which}ORDER BY r.id DESC LIMIT 1"
-        found = self._query(sql, (s.id,) if id is None else (s.id, id))
+        found = self.query(sql, (s.id,) if id is None else (s.id, id))
         return rows.item(kind, found[0]).located(self.folder) if found else None
 
     def provenance(self, kind: str, id: int) -> Origin:
         """Where the item in row `id` of a kind comes from, back to its movie; see `store.provenance`."""
-        return trace(self._query, self.steps(), kind, id)
+        return trace(self.query, self.steps(), kind, id)
 
     def record(self) -> Record:
         """What the session was done with: versions of parameters, software, decisions; for the end of a session."""
-        return record(self._query, self.steps())
+        return record(self.query, self.steps())
 
     def warnings(self, limit: int = 10) -> list[str]:
         """The newest sentences of warning about the session as a whole, oldest first; each is in the log once."""
         sql = "SELECT text FROM event WHERE kind = 'warning' ORDER BY id DESC LIMIT ?"
-        return [text for (text,) in reversed(self._query(sql, (limit,)))]
+        return [text for (text,) in reversed(self.query(sql, (limit,)))]
 
     def alerts(self, open: bool = True, limit: int | None = None) -> list[Alert]:
         """What monitors find wrong: the open alerts, the worst first, or with `open=False` all, the newest first."""
-        return alerts.listed(self._query, open, limit)
+        return alerts.listed(self.query, open, limit)
 
-    def exposures(self, since: int = 0, limit: int | None = None, skip: int = 0) -> Columns:
+    def exposures(
+        self, since: int = 0, limit: int | None = None, skip: int = 0, ids: Sequence[int] | None = None
+    ) -> Columns:
         """Exposures after the one with id `since`, oldest first, with what became of them.
 
-        The newest `limit` of them, or all; with `skip`, not counting so many of the very newest.
+        The newest `limit` of them, or all; with `skip`, not counting so many of the very newest; or those of `ids`.
 
         Returns
         -------
         dict
             id, name, acquired (UTC s), state (waiting, running, done, rejected, failed), reason.
         """
+        chosen = "" if ids is None else f"AND id IN ({', '.join('?' * len(ids))})"
         sql = (
             "SELECT e.id, e.name, e.acquired, "
             "CASE WHEN e.rejected IS NOT NULL OR r.id IS NOT NULL THEN 'rejected' WHEN f.id IS NOT NULL THEN 'failed' "
             "WHEN d.id IS NOT NULL THEN 'done' WHEN w.id IS NOT NULL THEN 'running' ELSE 'waiting' END, "
             "coalesce(e.rejected, r.error, f.error, '') "
-            "FROM (SELECT * FROM exposure WHERE id > ? ORDER BY id DESC LIMIT ? OFFSET ?) e "
+            f"FROM (SELECT * FROM exposure WHERE id > ? {chosen} ORDER BY id DESC LIMIT ? OFFSET ?) e "
             "LEFT JOIN task r ON r.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'rejected' "
-            f"AND step NOT IN ({', '.join(map(str, self._choosing()))})) "
+            f"AND step NOT IN ({', '.join(map(str, self.choosing()))})) "
             "LEFT JOIN task f ON f.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'failed') "
             "LEFT JOIN task d ON d.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'done' "
             "AND step = ?) "
             "LEFT JOIN task w ON w.id = (SELECT max(id) FROM task WHERE exposure = e.id AND state = 'running') "
             "ORDER BY e.id DESC"
         )
-        found = self._query(sql, (since, -1 if limit is None else limit, skip, self._last_step()))[::-1]
+        limited = -1 if limit is None else limit
+        found = self.query(sql, (since, *(ids or ()), limited, skip, self.last_step()))[::-1]
         return _columns({"id": int, "name": str, "acquired": float, "state": str, "reason": str}, found)
 
     def optics(self) -> dict[int, Optics]:
         """What the microscope was set to for each exposure, by its id."""
         there = migrations.columns(self._db, "optics")
         columns = [n if n in there else rows.optics_default(n) or "NULL" for n in rows.OPTICS]
-        found = self._query(f"SELECT id, {', '.join(columns)} FROM optics")
+        found = self.query(f"SELECT id, {', '.join(columns)} FROM optics")
         settings = {id: Optics(**dict(zip(rows.OPTICS, values, strict=True))) for id, *values in found}
-        return {exposure: settings[id] for exposure, id in self._query("SELECT id, optics FROM exposure ORDER BY id")}
+        return {exposure: settings[id] for exposure, id in self.query("SELECT id, optics FROM exposure ORDER BY id")}
 
     def exposure(self, id: int) -> ExposureRow:
         """All about one exposure; its items' paths are absolute.
@@ -312,10 +324,10 @@ class Reader:
         ProjectError
             There is no such exposure.
         """
-        found = self._query("SELECT id, name, path, acquired, rejected FROM exposure WHERE id = ?", (id,))
+        found = self.query("SELECT id, name, path, acquired, rejected FROM exposure WHERE id = ?", (id,))
         if not found:
             raise ProjectError(f"{self.folder} has no exposure {id}.")
-        tasks = self._query(
+        tasks = self.query(
             "SELECT s.name, t.state, t.attempt, t.error, t.traceback, t.host, t.started, t.finished FROM task t "
             "JOIN step s ON s.id = t.step WHERE t.exposure = ? ORDER BY t.id",
             (id,),
@@ -324,8 +336,8 @@ class Reader:
         where = " WHERE r.exposure = ?"
         for kind in Item.kinds.values():
             if self._has_table(kind):
-                steps = dict(self._query(f"SELECT id, step FROM {kind.table()} WHERE exposure = ?", (id,)))
-                for row in self._query(rows.select_items(kind, self._lacking(kind)) + where, (id,)):
+                steps = dict(self.query(f"SELECT id, step FROM {kind.table()} WHERE exposure = ?", (id,)))
+                for row in self.query(rows.select_items(kind, self._lacking(kind)) + where, (id,)):
                     items[self._step_names()[steps[row[0]]]] = rows.item(kind, row).located(self.folder)
         return ExposureRow(*found[0], items, [TaskRow(*t) for t in tasks])  # type: ignore[call-arg]
 
@@ -336,25 +348,37 @@ class Reader:
         there = migrations.columns(self._db, "system")
         columns = ", ".join(name if name in there else "NULL" for name in names)
         sql = f"SELECT id, {columns} FROM system WHERE id > ? ORDER BY id DESC LIMIT ?"
-        found = self._query(sql, (since, -1 if limit is None else limit))[::-1]
+        found = self.query(sql, (since, -1 if limit is None else limit))[::-1]
         return _columns({"id": int, **dict.fromkeys(names, float)}, found)
+
+    def mounts(self) -> list[Mount]:
+        """Disks that the session uses, the project's first: space, rates, and when each will be full."""
+        return samples.mounts(self.query)
+
+    def workers(self) -> list[Worker]:
+        """Workers, those that are there first; ones that are gone stay for an hour."""
+        return samples.workers(self.query)
 
     # The whole --------------------------------------------------------------------------------------------------
 
+    def thresholds(self) -> Cut:
+        """The thresholds that were saved with the project; empty where none were."""
+        return thresholds.loads(self.settings().get(thresholds.KEY, ""))
+
     def settings(self) -> dict[str, str]:
         """What the project knows of itself: its name, the description of its workflow, and the like."""
-        return dict(self._query("SELECT key, value FROM project"))
+        return dict(self.query("SELECT key, value FROM project"))
 
     def session(self) -> Session:
         """Numbers for the head of a page; a handful of index look-ups, however large the project."""
-        settings = dict(self._query("SELECT key, value FROM project"))
+        settings = dict(self.query("SELECT key, value FROM project"))
         tally = self.tally()
         steps = self.steps()
-        choosing = self._choosing()
-        last = next((s.name for s in steps.values() if s.id == self._last_step()), "")
-        found = self._query("SELECT count(*) FROM exposure")[0][0]
+        choosing = self.choosing()
+        last = next((s.name for s in steps.values() if s.id == self.last_step()), "")
+        found = self.query("SELECT count(*) FROM exposure")[0][0]
         failed = sum(states.get("failed", 0) for states in tally.values())
-        by_hand = self._query("SELECT count(*) FROM exposure WHERE rejected IS NOT NULL")[0][0]
+        by_hand = self.query("SELECT count(*) FROM exposure WHERE rejected IS NOT NULL")[0][0]
         rejected = sum(tally.get(s.name, {}).get("rejected", 0) for s in steps.values() if s.id not in choosing)
         rejected += by_hand
         done = tally.get(last, {}).get("done", 0)
@@ -382,35 +406,35 @@ class Reader:
             "JOIN step s ON s.id = t.step LEFT JOIN exposure e ON e.id = t.exposure "
             "WHERE t.state = 'failed' ORDER BY t.id"
         )
-        return [Failure(*row) for row in self._query(sql)]
+        return [Failure(*row) for row in self.query(sql)]
 
     def reasons(self, step: str) -> dict[str, int]:
         """How many items of a gate each of its rules holds back, the most frequent first; one may break several."""
-        if "reason" not in self._tables():
+        if "reason" not in self.tables():
             return {}  # written by an earlier version
         sql = (
             "SELECT r.rule, count(*) FROM task t JOIN step s ON s.id = t.step JOIN reason r ON r.task = t.id "
             "WHERE s.name = ? AND t.state = 'rejected' AND t.version >= s.valid_from GROUP BY 1 ORDER BY 2 DESC, 1"
         )
-        return dict(self._query(sql, (step,)))
+        return dict(self.query(sql, (step,)))
 
-    def _choosing(self) -> set[int]:
+    def choosing(self) -> set[int]:
         """Ids of steps whose rejections say nothing against an exposure, told by the newest of each."""
-        if "reason" not in self._tables():
+        if "reason" not in self.tables():
             return set()
         sql = (
             "SELECT s.id FROM step s JOIN reason r ON r.task = (SELECT max(id) FROM task WHERE step = s.id "
             "AND state = 'rejected' AND state IN ('running', 'failed', 'rejected')) WHERE r.rule = ?"
         )
-        return {id for (id,) in self._query(sql, (NOT_CHOSEN,))}
+        return {id for (id,) in self.query(sql, (NOT_CHOSEN,))}
 
     def _pace(self) -> tuple[float, float]:
         """Rate per hour and median latency, from the newest results of the last step: a few hundred rows at most."""
-        last = self._query("SELECT id, lower(gives) FROM step WHERE id = ?", (self._last_step(),))
-        if not last or not {"movie", last[0][1]} <= self._tables():
+        last = self.query("SELECT id, lower(gives) FROM step WHERE id = ?", (self.last_step(),))
+        if not last or not {"movie", last[0][1]} <= self.tables():
             return NAN, NAN
         step, table = last[0]
-        recent = self._query(
+        recent = self.query(
             f"SELECT r.time, m.closed FROM {table} r LEFT JOIN movie m ON m.exposure = r.exposure "
             "WHERE r.step = ? ORDER BY r.id DESC LIMIT 50",
             (step,),
@@ -421,23 +445,24 @@ class Reader:
         window = 600.0
         since = time.time() - window
         newest = f"SELECT time FROM {table} WHERE step = ? ORDER BY id DESC LIMIT 2000"
-        count = self._query(f"SELECT count(*) FROM ({newest}) WHERE time > ?", (step, since))[0][0]
+        count = self.query(f"SELECT count(*) FROM ({newest}) WHERE time > ?", (step, since))[0][0]
         found = "SELECT found FROM exposure ORDER BY id DESC LIMIT 2000"
-        start = self._query(f"SELECT min(found) FROM ({found}) WHERE found > ?", (since,))[0][0]
+        start = self.query(f"SELECT min(found) FROM ({found}) WHERE found > ?", (since,))[0][0]
         span = min(window, max(time.time() - start, 60.0)) if start else window
         return 3600.0 * count / span, statistics.median(waits) if waits else NAN
 
-    def _last_step(self) -> int:
+    def last_step(self) -> int:
         """The last step that has a result for each exposure: what it has done, is done."""
         known = "fold" in migrations.columns(self._db, "step")
-        found = self._query(f"SELECT max(id) FROM step {'WHERE fold = 0' if known else ''}")
+        found = self.query(f"SELECT max(id) FROM step {'WHERE fold = 0' if known else ''}")
         return found[0][0] or 0
 
     def _step_names(self) -> dict[int, str]:
-        return dict(self._query("SELECT id, name FROM step"))
+        return dict(self.query("SELECT id, name FROM step"))
 
-    def _tables(self) -> set[str]:
-        return {name for (name,) in self._query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    def tables(self) -> set[str]:
+        """Names of all tables."""
+        return {name for (name,) in self.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
     def _lacking(self, kind: type[Item]) -> frozenset[str]:
         """Columns of a kind that the ledger does not have; asked anew each time, as an engine may add them."""
@@ -445,7 +470,7 @@ class Reader:
         return frozenset([*migrations.lacking(self._db, kind), *(f"optics.{name}" for name in optics)])
 
     def _has_table(self, kind: type[Item]) -> bool:
-        return kind.word() in self._tables()
+        return kind.word() in self.tables()
 
 
 def _columns(types: dict[str, type], found: list[tuple]) -> Columns:

@@ -23,10 +23,12 @@ CREATE TABLE exposure (
     found REAL NOT NULL,               -- UTC s
     optics INTEGER NOT NULL REFERENCES optics,
     rejected TEXT,                     -- why a person took it out; NULL while it flows
-    note TEXT NOT NULL DEFAULT ''
+    note TEXT NOT NULL DEFAULT '',     -- what a person wrote of it
+    flag INTEGER NOT NULL DEFAULT 0    -- 1 where a person marked it to be found again
 );
 CREATE INDEX exposure_acquired ON exposure (acquired);
 CREATE INDEX exposure_rejected ON exposure (id) WHERE rejected IS NOT NULL;
+CREATE INDEX exposure_marked ON exposure (id) WHERE flag <> 0 OR note <> '';
 
 CREATE TABLE step (
     id INTEGER PRIMARY KEY,
@@ -109,8 +111,40 @@ CREATE TABLE system (
     disk_read REAL, disk_write REAL,        -- MB/s of the whole machine
     disk_free REAL,                         -- GB on the project's disk
     workers INTEGER, running INTEGER, queue INTEGER,
-    gpu REAL, gpu_memory REAL               -- %, NULL without a GPU
+    gpu REAL, gpu_memory REAL,              -- %, NULL without a GPU
+    grade INTEGER NOT NULL DEFAULT 2        -- how long it is kept, see samples.py
 );
+
+-- Each disk that the session uses: the project's, that of the movies, that of the gain.
+CREATE TABLE mount (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time REAL NOT NULL,
+    place TEXT NOT NULL,                    -- mount point
+    device TEXT NOT NULL,
+    type TEXT NOT NULL,                     -- of file system
+    network INTEGER NOT NULL,               -- 1 where it lies on another host
+    uses TEXT NOT NULL,                     -- what is there: 'project', 'movies', 'gain', with commas between
+    total REAL, free REAL,                  -- GB; NULL while the disk does not answer
+    read REAL, write REAL,                  -- MB/s of the whole machine, NULL where the system does not tell
+    seen REAL,                              -- MB/s at which workers got what they read; NULL where they read nothing
+    silent REAL NOT NULL DEFAULT 0,         -- s since a question that it has not answered yet
+    grade INTEGER NOT NULL                  -- how long it is kept, see samples.py
+);
+CREATE INDEX mount_place ON mount (place, time);
+
+-- The workers that there are, and for an hour those that there were.
+CREATE TABLE worker (
+    key TEXT PRIMARY KEY,                   -- its address, or the name of its thread
+    name TEXT NOT NULL,
+    host TEXT NOT NULL,
+    state TEXT NOT NULL,                    -- working, idle, silent, lost, left
+    step TEXT,                              -- what it does
+    exposure INTEGER,
+    begun REAL,                             -- UTC s, since when
+    done INTEGER NOT NULL,                  -- tasks, failed ones as well
+    first REAL NOT NULL, last REAL NOT NULL,  -- UTC s, seen
+    cpu REAL, memory REAL                   -- %, of one core; MB; NULL where not known
+) WITHOUT ROWID;
 
 -- What monitors find wrong with the session; of one thing at most one is open. What was cleared stays as history.
 CREATE TABLE alert (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -412,11 +412,33 @@ class Store:
             where.append("exposure = ?")
             values.append(exposure)
         with self.transaction() as db:
-            return db.execute(f"UPDATE task SET state = 'retry' WHERE {' AND '.join(where)}", values).rowcount
+            sql = f"UPDATE task SET state = 'retry' WHERE {' AND '.join(where)} RETURNING exposure"
+            again = db.execute(sql, values).fetchall()
+            self._tell_of("exposure.retry", "to be tried again", (id for (id,) in again))
+            return len(again)
 
-    def reject(self, exposure: int, why: str | None) -> None:
+    def reject(self, exposures: int | Sequence[int], why: str | None) -> None:
+        """A person takes exposures out, or, with None, back in."""
+        self._mark(exposures, "rejected", why, "rejected by hand" if why else "readmitted by hand")
+
+    def flag(self, exposures: int | Sequence[int], on: bool) -> None:
+        """Mark exposures to be found again, or no longer."""
+        self._mark(exposures, "flag", int(on), "flagged" if on else "no longer flagged")
+
+    def note(self, exposures: int | Sequence[int], text: str) -> None:
+        """Keep what a person wrote of exposures, in place of what was there; empty takes it away."""
+        self._mark(exposures, "note", text, "a note was written" if text else "the note was taken away")
+
+    def _mark(self, exposures: int | Sequence[int], column: str, value: Any, said: str) -> None:
+        ids = [exposures] if isinstance(exposures, int) else list(exposures)
         with self.transaction() as db:
-            db.execute("UPDATE exposure SET rejected = ? WHERE id = ?", (why, exposure))
+            db.executemany(f"UPDATE exposure SET {column} = ? WHERE id = ?", [(value, id) for id in ids])
+            self._tell_of(f"exposure.{column}", said, ids)
+
+    def _tell_of(self, kind: str, said: str, exposures: Iterable[int | None]) -> None:
+        """An event for each exposure whose state changed by no task of its own: so windows look at it again."""
+        now = time.time()
+        self._db.executemany(_EVENT, [(now, kind, None, id, said, None) for id in exposures if id is not None])
 
     def rejected_tasks(self, exposure: int) -> list[tuple[int, Task]]:
         """Where gates have stopped an exposure: the steps' ids and tasks."""

@@ -51,7 +51,7 @@ class Log(W.Box):
             return False
         if self._kinds is not None and event.kind.split(".")[0] not in self._kinds:
             return False
-        return event.kind not in ("task.done", "exposure")  # those are in the table
+        return event.kind != "task.done" and not event.kind.startswith("exposure")  # those are in the table
 
 
 def _line(event: Event) -> str:
