@@ -12,6 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
+def cores() -> int:
+    """How many cores of this machine are ours: what ``CRYOWIDGETS_CORES`` says, else those this process may run on."""
+    told = os.environ.get("CRYOWIDGETS_CORES", "").strip()
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
 def threads() -> int:
     """How many threads a task may use on the host.
 

@@ -66,3 +66,18 @@ def test_where_nothing_can_be_written_every_process_compiles(tmp_path):
     code = "exec(open('loops.py').read().replace('@compiled', '')); print(compiled(twice)(21))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "42"  # code from a string has no file to keep the machine code beside
+
+
+@pytest.mark.parametrize(("text", "n"), [("3", 3), ("", None), ("all", None)])
+def test_cores_are_those_that_were_given_to_us(monkeypatch, text, n):
+    monkeypatch.setenv("CRYOWIDGETS_CORES", text)
+    assert cpu.cores() == (n or len(os.sched_getaffinity(0)))
+
+
+def test_an_executor_shares_out_the_cores_that_are_ours(monkeypatch):
+    from cryowidgets.engine.executors import Threads
+
+    monkeypatch.setenv("CRYOWIDGETS_CORES", "5")
+    pool = Threads()
+    assert pool.load().workers == 5
+    pool.close()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import queue
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from distributed import Client, Future
+from distributed import Client, Future, get_worker
 from distributed.security import Security
 
+from cryowidgets.cpu import cores
 from cryowidgets.engine.executors import Load, drain
+from cryowidgets.engine.roll import Hand
 from cryowidgets.engine.workshop import Job, Outcome, perform
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class Dask:
     """
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
-        self._workers = workers or os.cpu_count() or 1
+        self._workers = workers or cores()
         self._address = address
         self._child: subprocess.Popen[str] | None = None
         self._client: Client | None = None
@@ -42,7 +44,8 @@ class Dask:
         self._flying: dict[int, Future] = {}
         self._unsent: list[Outcome] = []
         self._submissions = 0
-        self._pool_size = (0.0, 0)
+        self._pool: dict[str, dict[str, Any]] = {}
+        self._pool_known = 0.0
         self._retry_at = 0.0
         self._connect()
 
@@ -56,7 +59,7 @@ class Dask:
         self._submissions += 1
         try:
             future = self._client.submit(
-                perform,
+                _perform,
                 job,
                 # The workers of another's scheduler are on machines that we do not know.
                 self._threads() if self._address is None else None,
@@ -91,15 +94,35 @@ class Dask:
         return outcomes
 
     def load(self) -> Load:
-        when, workers = self._pool_size
-        if self._client is not None and time.monotonic() - when > 1.0:
+        if self._client is not None and time.monotonic() - self._pool_known > 1.0:
             try:
-                workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+                self._pool = dict(self._client.scheduler_info(n_workers=-1)["workers"])
             except Exception:
-                workers = 0
-            self._pool_size = (time.monotonic(), workers)
-        flying = len(self._flying)
-        return Load(workers, min(flying, workers), max(0, flying - workers))
+                self._pool = {}
+            self._pool_known = time.monotonic()
+        flying, workers = len(self._flying), len(self._pool)
+        wanted = self._workers if self._address is None else None
+        return Load(workers, min(flying, workers), max(0, flying - workers), wanted)
+
+    def hands(self) -> list[Hand]:
+        """What the scheduler knew of each worker when it was last asked for their number, and what each has in hand."""
+        if not self._pool or self._client is None or not self._alive():
+            return []
+        try:
+            given = self._client.processing()
+        except Exception as error:  # of any layer of the network
+            log.debug("the scheduler does not say what workers do: %s", error)
+            given = {}
+        tasks = {future.key: task for task, future in list(self._flying.items())}
+        now, made = time.time(), []
+        for key, known in self._pool.items():
+            metrics = known.get("metrics", {})
+            task = next((tasks[k] for k in given.get(key, ()) if k in tasks), None)
+            cpu, memory = metrics.get("cpu"), metrics.get("memory")
+            silent = max(0.0, now - known.get("last_seen", now))
+            name = str(known.get("name", key))
+            made.append(Hand(key, name, known.get("host", ""), task, cpu, memory and memory / 1e6, silent))
+        return made
 
     def scale(self, workers: int) -> None:
         self._workers = max(1, workers)
@@ -133,10 +156,10 @@ class Dask:
     # The cluster ------------------------------------------------------------------------------------------------
 
     def _threads(self) -> int:
-        return max(1, (os.cpu_count() or 1) // self._workers)
+        return max(1, cores() // self._workers)
 
     def _connect(self) -> None:
-        self._pool_size = (0.0, 0)
+        self._pool, self._pool_known = {}, 0.0
         address, security = self._address, None
         if address is None:
             command = [sys.executable, "-m", "cryowidgets.engine.cluster", str(self._workers)]
@@ -185,6 +208,11 @@ class Dask:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+
+
+def _perform(job: Job, threads: int | None) -> Outcome:
+    """On a worker: the outcome says which it was."""
+    return replace(perform(job, threads), worker=get_worker().address)
 
 
 def _quietly(client: Client) -> None:

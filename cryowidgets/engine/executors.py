@@ -7,14 +7,20 @@ whose worker died comes back as ``lost``; so does everything under way when a wh
 
 from __future__ import annotations
 
-import os
+import itertools
 import queue
+import socket
+import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
+import psutil
+
+from cryowidgets.cpu import cores
+from cryowidgets.engine.roll import Hand
 from cryowidgets.engine.workshop import Job, Outcome, perform
 from cryowidgets.errors import ParameterError
 
@@ -26,6 +32,8 @@ class Load:
     workers: int
     running: int
     queue: int
+    wanted: int | None = None
+    """Workers there ought to be, where that is for us to say."""
 
 
 class Executor(Interface):
@@ -42,6 +50,9 @@ class Executor(Interface):
 
     def load(self) -> Load: ...
 
+    def hands(self) -> list[Hand]:
+        """The workers, one by one."""
+
     def scale(self, workers: int) -> None:
         """Change the number of workers."""
 
@@ -53,8 +64,9 @@ class Inline:
     """Each task is done in the engine's own thread while it collects: for tests, debugging and single machines."""
 
     def __init__(self, workers: int = 1, threads: int | None = None) -> None:
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or cores()
         self._jobs: deque[Job] = deque()
+        self._host, self._process = socket.gethostname(), psutil.Process()
 
     def slots(self) -> int:
         return 8
@@ -68,11 +80,16 @@ class Inline:
         outcomes = []
         until = time.monotonic() + wait
         while self._jobs and (not outcomes or time.monotonic() < until):
-            outcomes.append(perform(self._jobs.popleft(), self._threads))
+            outcomes.append(replace(perform(self._jobs.popleft(), self._threads), worker="engine"))
         return outcomes
 
     def load(self) -> Load:
         return Load(1, min(1, len(self._jobs)), max(0, len(self._jobs) - 1))
+
+    def hands(self) -> list[Hand]:
+        """One, and between two tasks whenever it is asked."""
+        process = self._process
+        return [Hand("engine", "engine", self._host, None, process.cpu_percent(None), process.memory_info().rss / 1e6)]
 
     def scale(self, workers: int) -> None:
         pass
@@ -88,7 +105,10 @@ class Threads:
         self._done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
         self._flying = 0
-        self.scale(workers or os.cpu_count() or 1)
+        self._host, self._process = socket.gethostname(), psutil.Process()
+        self._busy: dict[str, int] = {}
+        self._used: dict[str, tuple[float, float]] = {}
+        self.scale(workers or cores())
         self._threads = threads
 
     def slots(self) -> int:
@@ -97,8 +117,16 @@ class Threads:
     def submit(self, job: Job) -> None:
         assert self._pool is not None
         self._flying += 1
-        threads = self._threads or max(1, (os.cpu_count() or 1) // self._workers)
-        self._pool.submit(perform, job, threads).add_done_callback(self._landed)
+        threads = self._threads or max(1, cores() // self._workers)
+        self._pool.submit(self._perform, job, threads).add_done_callback(self._landed)
+
+    def _perform(self, job: Job, threads: int) -> Outcome:
+        name = threading.current_thread().name
+        self._busy[name] = job.task
+        try:
+            return replace(perform(job, threads), worker=name)
+        finally:
+            self._busy.pop(name, None)
 
     def _landed(self, future: Future[Outcome]) -> None:
         if not future.cancelled():
@@ -110,17 +138,36 @@ class Threads:
         return outcomes
 
     def load(self) -> Load:
-        return Load(self._workers, min(self._flying, self._workers), max(0, self._flying - self._workers))
+        running = min(self._flying, self._workers)
+        return Load(self._workers, running, max(0, self._flying - self._workers), self._workers)
+
+    def hands(self) -> list[Hand]:
+        """Threads have no memory of their own; their CPU is what the system counts for each."""
+        now, before = time.monotonic(), self._used
+        seconds = {t.id: t.user_time + t.system_time for t in self._process.threads()}
+        alive = {t.name: t.native_id for t in threading.enumerate()}
+        self._used, made = {}, []
+        for number in range(self._workers):
+            name = f"{self._prefix}_{number}"
+            self._used[name] = now, seconds.get(alive.get(name) or 0, 0.0)
+            then, spent = before.get(name, (now, 0.0))
+            cpu = 100 * (self._used[name][1] - spent) / (now - then) if now > then else None
+            made.append(Hand(name, name, self._host, self._busy.get(name), cpu))
+        return made
 
     def scale(self, workers: int) -> None:
         if self._pool:
             self._pool.shutdown(wait=False)
         self._workers = max(1, workers)
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="worker")
+        self._prefix = f"worker{next(_pools)}"  # threads of the last pool finish what they have
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix=self._prefix)
 
     def close(self) -> None:
         if self._pool:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+_pools = itertools.count(1)
 
 
 def make(name: str, workers: int | None = None) -> Executor:
