@@ -1,9 +1,6 @@
 // A table of any length: only the rows on the screen exist, and Python is asked for them.
 
 const HEIGHT = 26; // px of a row, as in style.css
-const SPARE = 20; // rows kept ready above and below
-
-let views = 0;
 
 function cell(text, column) {
   const td = document.createElement("div");
@@ -15,7 +12,6 @@ function cell(text, column) {
 async function render({ model, el, signal }) {
   await listen(model);
   el.classList.add("cw-table");
-  const name = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}-${views++}`;
   const head = document.createElement("div");
   const scroll = document.createElement("div");
   const space = document.createElement("div");
@@ -23,7 +19,6 @@ async function render({ model, el, signal }) {
   const empty = document.createElement("div");
   head.className = "cw-row cw-head";
   scroll.className = "cw-scroll";
-  scroll.tabIndex = 0;
   body.className = "cw-body";
   empty.className = "cw-table-empty";
   space.append(body);
@@ -31,75 +26,67 @@ async function render({ model, el, signal }) {
   el.append(head, scroll);
 
   let columns = [];
-  let known = { first: 0, total: 0, rows: [] };
-  let asked = "";
-  let selected = null;
-
+  const roll = rolling({
+    model,
+    signal,
+    scroll,
+    body,
+    space,
+    across: () => 1,
+    height: () => HEIGHT,
+    cell: (row) => {
+      const tr = document.createElement("div");
+      tr.className = `cw-row cw-is-${row.state}`;
+      tr.append(...columns.map((c, i) => cell(row.cells[i], c)));
+      return tr;
+    },
+    drawn: (known) => {
+      empty.textContent = known.total ? "" : model.get("empty");
+      el.dataset.rows = known.total;
+    },
+  });
+  const heading = (column) => {
+    const th = cell(column.unit ? `${column.label} ${column.unit}` : column.label, column);
+    if (column.help) th.title = column.help;
+    if (!column.key) return th;
+    const order = model.get("order");
+    const mine = order.key === column.key;
+    th.tabIndex = 0;
+    th.dataset.key = column.key;
+    th.setAttribute("role", "columnheader");
+    th.setAttribute("aria-sort", mine ? (order.descending ? "descending" : "ascending") : "none");
+    return th;
+  };
+  const heads = () => {
+    const focused = head.contains(document.activeElement) ? document.activeElement.dataset.key : "";
+    head.replaceChildren(...columns.map(heading));
+    if (focused) [...head.children].find((th) => th.dataset.key === focused)?.focus();
+  };
   const layout = () => {
     columns = model.get("columns");
     el.style.setProperty("--cw-count", columns.length);
     el.style.setProperty("--cw-columns", columns.map((c) => c.width ?? "minmax(0, 1fr)").join(" "));
-    head.replaceChildren(...columns.map((c) => cell(c.unit ? `${c.label} ${c.unit}` : c.label, c)));
-    draw();
+    heads();
+    roll.draw();
   };
-  const window_ = () => {
-    const first = Math.max(0, Math.floor(scroll.scrollTop / HEIGHT) - SPARE);
-    const count = Math.ceil((scroll.clientHeight || 10 * HEIGHT) / HEIGHT) + 2 * SPARE;
-    return { first, count };
-  };
-  const ask = (always) => {
-    const { first, count } = window_();
-    const question = `${first}+${count}`;
-    if (!always && question === asked) return;
-    asked = question;
-    model.send({ type: "need", view: name, first, count });
-  };
-  const draw = () => {
-    space.style.height = `${known.total * HEIGHT}px`;
-    body.style.transform = `translateY(${known.first * HEIGHT}px)`;
-    body.replaceChildren(
-      ...known.rows.map((row) => {
-        const tr = document.createElement("div");
-        tr.className = `cw-row cw-is-${row.state}`;
-        tr.dataset.id = row.id;
-        if (row.id === selected) tr.classList.add("cw-selected");
-        tr.title = row.hint;
-        tr.append(...columns.map((c, i) => cell(row.cells[i], c)));
-        return tr;
-      }),
-    );
-    empty.textContent = known.total ? "" : model.get("empty");
-    el.dataset.rows = known.total;
-  };
-  const receive = (message) => {
-    if (message.type === "rows" && message.view === name) {
-      known = message;
-      draw();
-    } else if (message.type === "select") {
-      selected = message.id;
-      draw();
-    }
+  const sort = (event) => {
+    const key = event.target.closest("[data-key]")?.dataset.key;
+    if (!key || (event.type === "keydown" && event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    model.send({ type: "sort", key });
   };
 
-  model.on("msg:custom", receive);
+  head.addEventListener("click", sort);
+  head.addEventListener("keydown", sort);
   model.on("change:columns", layout);
-  model.on("change:empty", draw);
-  scroll.addEventListener("scroll", () => requestAnimationFrame(() => ask(false)), { passive: true });
-  body.addEventListener("click", (event) => {
-    const id = event.target.closest(".cw-row")?.dataset.id;
-    if (id) model.send({ type: "tap", id: Number(id) });
-  });
-  const watch = new ResizeObserver(() => ask(false));
-  watch.observe(scroll);
+  model.on("change:order", heads);
   signal.addEventListener("abort", () => {
-    watch.disconnect();
-    model.off("msg:custom", receive);
     model.off("change:columns", layout);
-    model.off("change:empty", draw);
-    model.send({ type: "gone", view: name });
+    model.off("change:order", heads);
   });
   layout();
-  ask(true);
+  roll.ask(true);
 }
 
 export default { render };

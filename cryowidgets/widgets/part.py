@@ -30,6 +30,9 @@ class Part(anywidget.AnyWidget):
         super().__init__(model_id=id, _model=id, **keys)
         self.on_msg(self._hear)
 
+    def set_state(self, sync_data: dict) -> None:
+        """Nothing that a page would set is set: it speaks by messages alone, and what it shows is said from here."""
+
     def _hear(self, _: Any, message: Any, __: Any) -> None:
         """A page speaks. What it says is not trusted."""
         if not isinstance(message, dict):
@@ -43,6 +46,6 @@ class Part(anywidget.AnyWidget):
         raise NotImplementedError
 
 
-def esm(name: str) -> str:
-    """The JavaScript module of a widget."""
-    return (HERE / "listen.js").read_text() + (HERE / name).read_text()
+def esm(*names: str) -> str:
+    """The JavaScript module of a widget: the files that it is made of, the last of which draws it."""
+    return "".join((HERE / name).read_text() for name in ("listen.js", *names))
