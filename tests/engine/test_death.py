@@ -173,7 +173,7 @@ def test_a_change_in_mid_session_has_the_branch_made_anew_once_though_the_engine
         assert reader.failures() == []
         assert set(reader.rows("both")["value"].tolist()) == {10.0 + 2 * 30.0}
         tally = reader.tally()
-        tasks = reader._query(
+        tasks = reader.query(
             "SELECT s.name, t.exposure, t.state, t.version >= s.valid_from FROM task t, step s "
             "WHERE s.id = t.step AND t.state IN ('done', 'superseded')"
         )

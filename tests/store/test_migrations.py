@@ -130,7 +130,7 @@ def test_a_kind_that_has_grown_since_keeps_its_rows_and_gets_the_defaults(tmp_pa
         with pytest.raises(ProjectError, match="lacks colour, facets, round, bright, weight, path"):
             store.ensure_table(Grain)
         with Reader(store.folder) as reader:
-            looked = reader._query(rows.select_items(Grain, reader._lacking(Grain)))
+            looked = reader.query(rows.select_items(Grain, reader._lacking(Grain)))
         store.upgrade()
         grain = store.item(Grain, 1)
         assert (grain.size, grain.colour, grain.facets, grain.round) == (2.5, "sun's", 8, True)
@@ -149,7 +149,9 @@ def test_a_table_a_column_and_a_trigger_that_are_gone_come_back(tmp_path):
         "DROP TRIGGER task_moved",
         "DROP INDEX exposure_acquired",
         "DROP TABLE system",
+        "DROP INDEX exposure_marked",
         "ALTER TABLE exposure DROP COLUMN note",
+        "ALTER TABLE exposure DROP COLUMN flag",
     ):
         store._db.execute(statement)
     with Reader(store.folder) as reader:
