@@ -18,7 +18,7 @@ from cryowidgets.io.movie import Frames, open_movie
 from cryowidgets.kernels import flow, fourier, gain, localmotion, motion, quality, spectrum, warp
 from cryowidgets.kernels.sums import add_up
 from cryowidgets.model import NAN, Micrograph, Movie, Optics
-from cryowidgets.protocols import relion
+from cryowidgets.protocols import cites, relion
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
 from cryowidgets.protocols.raw import Raw
@@ -41,6 +41,7 @@ class AlignMovie(Protocol):
 
     takes = Movie
     gives = Micrograph
+    cites = (cites.BOOTES, cites.MOTIONCOR, cites.SMOOTH_FIELD)
 
     first_frame = Int(1, min=1, help="First frame used, counted from 1").tag(group="Frames")
     last_frame = Int(0, min=0, help="Last frame used; 0 for the last of the movie").tag(group="Frames")

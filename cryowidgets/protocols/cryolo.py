@@ -11,7 +11,7 @@ from cryowidgets import cpu
 from cryowidgets.errors import ParameterError
 from cryowidgets.io.coordinates import parse_cbox
 from cryowidgets.model import Micrograph, Picks
-from cryowidgets.protocols import picking
+from cryowidgets.protocols import cites, picking
 from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.out import Out
 
@@ -24,6 +24,7 @@ class Cryolo(Program):
 
     takes = Micrograph
     gives = Picks
+    cites = (cites.CRYOLO,)
     program = "crYOLO"
     names = ("cryolo_predict.py",)
     variable = "CRYOWIDGETS_CRYOLO"

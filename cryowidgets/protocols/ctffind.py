@@ -13,6 +13,7 @@ from cryowidgets import cpu
 from cryowidgets.errors import InputError, ParameterError, ProgramError
 from cryowidgets.io import jpeg, mrc
 from cryowidgets.model import NAN, Ctf, Micrograph, Optics
+from cryowidgets.protocols import cites
 from cryowidgets.protocols.external import Command, Program, Run, command
 from cryowidgets.protocols.out import Out
 from cryowidgets.protocols.processes import numbers
@@ -36,6 +37,7 @@ class Ctffind(Program):
 
     takes = Micrograph
     gives = Ctf
+    cites = (cites.CTFFIND4, cites.CTFFIND5)
     program = "CTFFIND"
     names = ("ctffind5", "ctffind", "ctffind4")
     variable = "CRYOWIDGETS_CTFFIND"

@@ -13,6 +13,7 @@ from cryowidgets.kernels import content, ctffit, ctfpicture
 from cryowidgets.kernels.ctfresult import CtfFit, Limits
 from cryowidgets.kernels.spectrum import BOX, Spectrum
 from cryowidgets.model import Ctf, Micrograph
+from cryowidgets.protocols import cites
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
 from cryowidgets.protocols.spectra import read_spectrum
@@ -40,6 +41,7 @@ class EstimateCtf(Protocol):
 
     takes = Micrograph
     gives = Ctf
+    cites = (cites.CTFFIND4,)
 
     defocus_min = Float(3000.0, min=100, max=500000, help="Smallest mean defocus searched").tag(
         unit="Å", group="Defocus"

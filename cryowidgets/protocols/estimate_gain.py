@@ -15,6 +15,7 @@ from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import open_movie
 from cryowidgets.kernels import gainfit
 from cryowidgets.model import Gain, Movie
+from cryowidgets.protocols import cites
 from cryowidgets.protocols.base import Many, Protocol
 from cryowidgets.protocols.out import Out
 
@@ -37,6 +38,7 @@ class EstimateGain(Protocol):
 
     takes = Many(Movie, every=20)
     gives = Gain
+    cites = (cites.GAIN,)
 
     stride = Int(
         4, min=1, max=1000, help="Read one movie of so many: the gain does not need all, and reading takes time"

@@ -12,6 +12,7 @@ from traitlets import Bool, Float, Int
 from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import jpeg, mrc, star
 from cryowidgets.model import NAN, Ctf, Micrograph
+from cryowidgets.protocols import cites
 from cryowidgets.protocols.ctffind import within_a_turn
 from cryowidgets.protocols.external import Command, GpuProgram, Run, command
 from cryowidgets.protocols.out import Out
@@ -29,6 +30,7 @@ class Gctf(GpuProgram):
 
     takes = Micrograph
     gives = Ctf
+    cites = (cites.GCTF,)
     program = "Gctf"
     names = ("Gctf", "gctf")
     variable = "CRYOWIDGETS_GCTF"

@@ -14,6 +14,7 @@ from cryowidgets.io import mrc
 from cryowidgets.io.gain import read_gain
 from cryowidgets.io.movie import open_movie
 from cryowidgets.model import Micrograph, Movie, Optics
+from cryowidgets.protocols import cites
 from cryowidgets.protocols.aligned import displacements, micrograph, optics_of
 from cryowidgets.protocols.external import Command, GpuProgram, Run, command
 from cryowidgets.protocols.out import Out
@@ -33,6 +34,7 @@ class MotionCor(GpuProgram):
 
     takes = Movie
     gives = Micrograph
+    cites = (cites.MOTIONCOR,)
     program = "MotionCor"
     names = ("MotionCor3", "motioncor3", "MotionCor2", "motioncor2")
     variable = "CRYOWIDGETS_MOTIONCOR"

@@ -8,7 +8,7 @@ from cryowidgets.errors import ParameterError
 from cryowidgets.io import star
 from cryowidgets.io.coordinates import parse_star
 from cryowidgets.model import NAN, Ctf, Micrograph, Picks
-from cryowidgets.protocols import picking, relion_files
+from cryowidgets.protocols import cites, picking, relion_files
 from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.out import Out
 
@@ -29,6 +29,7 @@ class RelionAutopick(Program):
 
     takes = {"micrograph": Micrograph, "ctf": Ctf}
     gives = Picks
+    cites = (cites.RELION,)
     program = "RELION"
     names = ("relion_autopick",)
     variable = "CRYOWIDGETS_RELION_AUTOPICK"

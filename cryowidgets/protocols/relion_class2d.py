@@ -14,7 +14,7 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import mrc, star
 from cryowidgets.io.movie import whole
 from cryowidgets.model import NAN, Classes, Particles
-from cryowidgets.protocols import relion_files
+from cryowidgets.protocols import cites, relion_files
 from cryowidgets.protocols.base import Many
 from cryowidgets.protocols.external import Command, Program, Run, command
 from cryowidgets.protocols.mosaic import write_mosaic
@@ -33,6 +33,7 @@ class RelionClass2D(Program):
 
     takes = Many(Particles, every=200)
     gives = Classes
+    cites = (cites.RELION, cites.RELION_VDAM)
     program = "RELION"
     names = ("relion_refine",)
     variable = "CRYOWIDGETS_RELION_REFINE"

@@ -10,7 +10,7 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import coordinates, mrc, star
 from cryowidgets.io.movie import whole
 from cryowidgets.model import Ctf, Micrograph, Particles, Picks
-from cryowidgets.protocols import picking, relion_files
+from cryowidgets.protocols import cites, picking, relion_files
 from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.mosaic import write_mosaic
 from cryowidgets.protocols.out import Out
@@ -27,6 +27,7 @@ class RelionExtract(Program):
 
     takes = {"micrograph": Micrograph, "ctf": Ctf, "picks": Picks}
     gives = Particles
+    cites = (cites.RELION,)
     program = "RELION"
     names = ("relion_preprocess",)
     variable = "CRYOWIDGETS_RELION_PREPROCESS"

@@ -13,7 +13,7 @@ from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import mrc, star
 from cryowidgets.io.gain import inverted, load
 from cryowidgets.model import Micrograph, Movie, Optics
-from cryowidgets.protocols import relion_files
+from cryowidgets.protocols import cites, relion_files
 from cryowidgets.protocols.aligned import displacements, micrograph, optics_of
 from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.out import Out
@@ -31,6 +31,7 @@ class RelionMotioncorr(Program):
 
     takes = Movie
     gives = Micrograph
+    cites = (cites.RELION_MOTION, cites.BOOTES)
     program = "RELION"
     names = ("relion_run_motioncorr",)
     variable = "CRYOWIDGETS_RELION_MOTIONCORR"

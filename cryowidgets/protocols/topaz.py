@@ -8,7 +8,7 @@ from cryowidgets import cpu
 from cryowidgets.errors import InputError
 from cryowidgets.io.coordinates import parse_topaz
 from cryowidgets.model import Micrograph, Picks
-from cryowidgets.protocols import picking
+from cryowidgets.protocols import cites, picking
 from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.out import Out
 
@@ -25,6 +25,7 @@ class Topaz(Program):
 
     takes = Micrograph
     gives = Picks
+    cites = (cites.TOPAZ,)
     program = "Topaz"
     names = ("topaz",)
     variable = "CRYOWIDGETS_TOPAZ"
