@@ -8,10 +8,11 @@ group                      a line                                 what it is
 ``cryowidgets.protocols``  ``Denoise = "mine.denoise:Denoise"``   a `Protocol` class by its own name
 ``cryowidgets.templates``  ``mine = "mine.templates"``            a package with workflows, ``*.json`` and the like
 ``cryowidgets.views``      ``Denoise = "mine.view:DenoiseView"``  how a protocol's results are drawn, a `ResultView`
+``cryowidgets.tabs``       ``Tilts = "mine.tab:TiltTab"``         a tab of a session's page, a `Tab`
 =========================  =====================================  ===================================================
 
-Our own protocols come through the same door. Nothing is imported before it is asked for by name, and whatever goes
-wrong then is one `PluginError` with a sentence: a broken plug-in harms nothing else.
+Our own protocols and tabs come through the same door. Nothing is imported before it is asked for by name, and whatever
+goes wrong then is one `PluginError` with a sentence: a broken plug-in harms nothing else.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from cryowidgets.errors import PluginError
 PROTOCOLS = "cryowidgets.protocols"
 TEMPLATES = "cryowidgets.templates"
 VIEWS = "cryowidgets.views"
-GROUPS = {PROTOCOLS: "protocol", TEMPLATES: "template", VIEWS: "view"}
+TABS = "cryowidgets.tabs"
+GROUPS = {PROTOCOLS: "protocol", TEMPLATES: "template", VIEWS: "view", TABS: "tab"}
 """All groups, and what one line of each brings."""
 OURS = "cryowidgets"
 """The package whose names no plug-in can take."""

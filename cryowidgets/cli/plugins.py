@@ -11,8 +11,8 @@ import click
 @click.command(
     epilog="""
 \b
-A package becomes a plug-in by entry points in the groups cryowidgets.protocols, cryowidgets.templates and
-cryowidgets.views; 'python -c "help(\\"cryowidgets.plugins\\")"' says what each takes.
+A package becomes a plug-in by entry points in the groups cryowidgets.protocols, cryowidgets.templates,
+cryowidgets.views and cryowidgets.tabs; 'python -c "help(\\"cryowidgets.plugins\\")"' says what each takes.
 """
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
@@ -62,6 +62,11 @@ def _tried(plugin: Any) -> dict[str, Any]:
         if plugin.group == installed.PROTOCOLS:
             found = installed.load(plugin, registry.fault)
             return {"about": f"{takes(found)} → {found.gives.__name__}", "error": ""}
+        if plugin.group == installed.TABS:
+            from cryowidgets.widgets import tab_row
+
+            found = installed.load(plugin, tab_row.fault)
+            return {"about": f"{found.title} (place {found.place})", "error": ""}
         from cryowidgets.widgets import views
 
         return {"about": installed.load(plugin, views.fault).__name__, "error": ""}

@@ -18,12 +18,9 @@ from cryowidgets.widgets.window import box, put, show_if
 
 
 class Controls(W.Box):
-    """Buttons of the engine; behind four more the steps, their results, their parameters, and the log.
+    """Buttons of the engine; behind four more the steps, their results, their parameters, and the log."""
 
-    `first` stands before them in the same line.
-    """
-
-    def __init__(self, folder: Path, wake: Callable[[], None], first: Iterable[W.Widget] = ()) -> None:
+    def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
         self._folder, self._wake = folder, wake
         self.engine = EngineButtons(folder, wake)
         self.events = Log()
@@ -46,7 +43,7 @@ class Controls(W.Box):
         for choice in (self.choice, self.result_choice):
             choice.observe(lambda _: wake(), names="value")
         self._drawer = box(list(self._parts.values()), "cw-drawer")
-        super().__init__([box([*first, self.engine, *self.openers.values()], "cw-bar"), self._drawer])
+        super().__init__([box([self.engine, *self.openers.values()], "cw-bar"), self._drawer])
         self.add_class("cw-controls")
         self._show()
 

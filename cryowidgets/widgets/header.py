@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from cryowidgets.store.alerts import Alert
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Session
 from cryowidgets.widgets import texts
@@ -18,8 +17,8 @@ _STREAMS = {
 }
 
 
-def header(session: Session, alerts: Iterable[Alert] = ()) -> str:
-    """Name, state of stream and engine, counts, pace, and what is wrong with what all movies share, as HTML."""
+def header(session: Session) -> str:
+    """Name, state of stream and engine, counts and pace, as HTML."""
     stream_kind, stream = _stream(session)
     engine_kind, engine = _engine(session)
     cells = [
@@ -31,9 +30,6 @@ def header(session: Session, alerts: Iterable[Alert] = ()) -> str:
         _cell("movies per hour", texts.number(session.rate_per_hour, 0)),
         _cell("file closed → CTF", texts.duration(session.latency)),
     ]
-    said = "".join(
-        f"<p class='cw-alert' role='alert'>{texts.safe(alert.level)}: {texts.safe(alert.text)}</p>" for alert in alerts
-    )
     return (
         f"<header class='cw-header'><div><h1>{texts.safe(session.name)}</h1>"
         f"<p><span class='cw-chip cw-{stream_kind}'>{stream}</span>"

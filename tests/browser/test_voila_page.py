@@ -133,7 +133,7 @@ def test_kiosk_has_no_control_and_control_page_has(wall, desk):
 def test_the_workflow_is_behind_a_tab_and_only_who_controls_can_change_it(wall, desk, filled, reader):
     done = next(node.done for node in reader.nodes() if node.name == "ctf")
     for t, sizes in ((wall, [(1280, 800), (1920, 1080)]), (desk, [(1280, 800)])):
-        t.page.click(".cw-session > .cw-tabs [data-name=Workflow], .cw-bar > .cw-tabs [data-name=Workflow]")
+        t.page.click(".cw-tab-row > .cw-tabs [data-name=Workflow]")
         t.wait("document.querySelectorAll('.cw-workflow .cw-node').length === 5")
         t.wait(f"document.querySelector('.cw-node[data-name=ctf] .cw-count-done')?.dataset.count === '{done}'")
         t.page.focus(".cw-node[data-name=ctf]")
@@ -154,7 +154,7 @@ def test_the_workflow_is_behind_a_tab_and_only_who_controls_can_change_it(wall, 
     assert (command.name, command.args) == ("hold", {"step": "ctf"})
     inbox.remove(filled.folder, command.ref)
     for t in (wall, desk):
-        t.page.click(".cw-session > .cw-tabs [data-name=Session], .cw-bar > .cw-tabs [data-name=Session]")
+        t.page.click(".cw-tab-row > .cw-tabs [data-name=Overview]")
         t.wait("document.querySelector('.cw-left').offsetParent !== null")
         assert t.faults == []
 
