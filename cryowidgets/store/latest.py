@@ -48,6 +48,8 @@ def sources(reader: Reader) -> list[Source]:
         if step.fold or step.gives.lower() not in there or not (metrics or movie or step.id == last):
             continue
         first = any(m.which == "first" for m in metrics)
+        if first and step.id != last and any(s.kind == step.gives for s in found):
+            continue  # the first step has said all that counts
         columns = {m.key: m.column for m in metrics}
         if movie:
             columns = {CLOSED: "closed"}
