@@ -166,17 +166,18 @@ class Overview:
         columns = list(zip(*found, strict=True))
         rows = self._rows(np.array(columns[1], dtype=np.int64))
         rank = self._rank[source.kind]
-        mine = (rows >= 0) & (rank.view[np.maximum(rows, 0)] <= source.rank)
-        rows = rows[mine]
+        here = rows >= 0
+        if source.last:
+            self._finished.put(rows[here], np.array(columns[2], dtype=np.float64)[here])
+        mine = here & (rank.view[np.maximum(rows, 0)] <= source.rank)
+        touched, rows = rows[here], rows[mine]
         rank.put(rows, source.rank)
         for key, values in zip(source.keys, columns[3:], strict=True):
             numbers = np.array([np.nan if v is None else v for v in values], dtype=np.float64)[mine]
             (self._closed if key == latest.CLOSED else self._values[key]).put(rows, numbers)
-        if source.last:
-            self._finished.put(rows, np.array(columns[2], dtype=np.float64)[mine])
         if "latency" in self._values:
-            self._values["latency"].put(rows, self._finished.view[rows] - self._closed.view[rows])
-        return rows.tolist()
+            self._values["latency"].put(touched, self._finished.view[touched] - self._closed.view[touched])
+        return touched.tolist()
 
     def _judge(self, reader: Reader, rows: list[int] | None) -> list[int]:
         """State, flag and note of some rows, or of all."""
