@@ -13,6 +13,7 @@ from cryowidgets.protocols.score_exposure import ScoreExposure
 from cryowidgets.store import alerts
 from cryowidgets.store.admission import admit, refuse
 from cryowidgets.store.lock import WriterLock
+from cryowidgets.store.samples import Samples
 from cryowidgets.store.store import Store, Todo
 from cryowidgets.store.todo import todo
 
@@ -128,7 +129,7 @@ class FilledSession:
         """Load of the machine."""
         for n in range(count):
             wave = np.sin(n / 9)
-            self.store.add_system_sample(
+            Samples(self.store).add(
                 {
                     "time": time.time() - 2.0 * (count - 1 - n),
                     "cpu": 60 + 25 * wave + self._random.normal(0, 4),

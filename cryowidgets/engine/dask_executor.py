@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import socket
 import subprocess
 import sys
 import time
@@ -121,7 +122,8 @@ class Dask:
             cpu, memory = metrics.get("cpu"), metrics.get("memory")
             silent = max(0.0, now - known.get("last_seen", now))
             name = str(known.get("name", key))
-            made.append(Hand(key, name, known.get("host", ""), task, cpu, memory and memory / 1e6, silent))
+            host = socket.gethostname() if known.get("host") in (None, "", "127.0.0.1") else str(known["host"])
+            made.append(Hand(key, name, host, task, cpu, memory and memory / 1e6, silent))
         return made
 
     def scale(self, workers: int) -> None:

@@ -201,6 +201,11 @@ class Desk:
         if state in ("lost", "retry") and lane and not lane.protocol.is_fold():
             lane.add(Todo(task.exposure, task.inputs, self._acquired(task.exposure)))
 
+    def doing(self, task: int) -> tuple[str, int | None] | None:
+        """Step and exposure of a task under way; None where it was given up."""
+        found = self._tasks.get(task)
+        return (found.step, found.exposure) if found else None
+
     def full(self, step: str) -> bool:
         """Whether a step will begin with nothing more, whatever comes."""
         lane = self._lanes.get(step)

@@ -101,7 +101,7 @@ class Engine:
             self._remove_half_written()
             self.desk = Desk(self.store, retries)
             self.states = States(self.store, self.desk)
-            self._system = SystemSampler(self.store.folder)
+            self._system = SystemSampler(self.store)
             self.open_door()
         except BaseException:
             self._lock.release()
@@ -136,6 +136,7 @@ class Engine:
         self._lock.beat()
         for outcome in self.executor.collect(wait):
             self.desk.book(outcome)
+            self._system.count(outcome)
             self._stale_states = True
         self._follow_commands()
         self._look_for_movies()
@@ -149,9 +150,7 @@ class Engine:
         if self._stale_states:
             self._stale_states = False
             self.states.write(self._trouble)
-        sample = self._system.sample(self.executor.load())
-        if sample:
-            self.store.add_system_sample(sample)
+        self._system.sample(self.executor, self.desk.doing)
 
     def finished(self) -> bool:
         """Nothing comes any more and nothing is left to do."""
@@ -213,6 +212,7 @@ class Engine:
         if self._door:
             self._door.close()
         self.executor.close()
+        self._system.close()
         self.store.event("engine", "the engine ended")
         self._lock.release()
         self.store.close()

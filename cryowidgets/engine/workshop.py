@@ -15,7 +15,8 @@ from typing import Any
 
 from cryowidgets.cpu import set_threads
 from cryowidgets.errors import CryowidgetsError
-from cryowidgets.model import Item, Reason, Reject
+from cryowidgets.io import meter
+from cryowidgets.model import Item, Movie, Reason, Reject
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.protocols.out import Out
@@ -53,6 +54,10 @@ class Outcome:
     finished: float | None = None
     reasons: tuple[Reason, ...] = ()
     software: str | None = None
+    worker: str = ""
+    """Key of the worker that did it, where the executor tells."""
+    read: tuple[str, int, float] = ("", 0, 0.0)
+    """Where it read images, bytes, and seconds that it took."""
 
 
 def perform(job: Job, threads: int | None = None) -> Outcome:
@@ -87,7 +92,14 @@ def perform(job: Job, threads: int | None = None) -> Outcome:
         out.discard()
     end = time.time()
     where, made_by = (socket.gethostname(), os.getpid()), registry.software(job.protocol)
-    return Outcome(job.task, state, result, error, trace, *where, started, end, reasons, made_by)
+    read = (_read_from(job), *meter.take())
+    return Outcome(job.task, state, result, error, trace, *where, started, end, reasons, made_by, read=read)
+
+
+def _read_from(job: Job) -> str:
+    """The movie, where there is one; all else that a task reads lies in the project."""
+    movies = (item.path for item in job.given.values() if isinstance(item, Movie))
+    return os.path.dirname(next(movies, "")) or job.project
 
 
 @lru_cache(maxsize=64)

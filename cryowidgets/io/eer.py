@@ -20,6 +20,7 @@ import numpy as np
 from cryowidgets import cpu
 from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import directories as tiff
+from cryowidgets.io import meter
 from cryowidgets.io.eercode import CODES, TAGGED, Code
 from cryowidgets.io.eerwrite import write
 from cryowidgets.io.frames import Opened, open_file
@@ -252,7 +253,7 @@ class EerMovie(Opened):
         for i, begin in zip(numbers, places, strict=False):
             for start, length in self._raw[i].pieces:
                 # Of a file that shrank meanwhile, what is missing stays zero: the frame is found to be damaged.
-                os.preadv(self._file.fileno(), [view[begin : begin + length]], start)
+                meter.preadv(self._file.fileno(), [view[begin : begin + length]], start)
                 begin += length
         return stream.view(np.uint32), places[:-1], places[:-1] + lengths
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from cryowidgets import cpu
 from cryowidgets.errors import InputError
+from cryowidgets.io import meter
 from cryowidgets.io.frames import Frames, InMemory, Opened, open_file
 from cryowidgets.io.mrcheader import HEADER_DTYPE, Header, header, read_from, read_header
 from cryowidgets.io.verdict import Verdict, blank, judge
@@ -134,7 +135,7 @@ class MrcMovie(Opened):
         view, start, done = memoryview(raw), self.header.offset + frame * n, 0
         # Unlike a memory map, this raises where the file has shrunk meanwhile; and it is safe in threads.
         while done < n:
-            got = os.preadv(self._file.fileno(), [view[done:]], start + done)
+            got = meter.preadv(self._file.fileno(), [view[done:]], start + done)
             if not got:
                 raise InputError(f"{self.path} is truncated: it ends within frame {frame + 1} of {len(self)}.")
             done += got

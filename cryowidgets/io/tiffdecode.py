@@ -6,14 +6,13 @@ that are laid out in a rarer way are left to tifffile.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
 
 from cryowidgets.io import directories as tiff
-from cryowidgets.io import nibbles
+from cryowidgets.io import meter, nibbles
 
 _LZW = 5
 _DECODERS = {8: imagecodecs.deflate_decode, 32946: imagecodecs.deflate_decode, 50000: imagecodecs.zstd_decode}
@@ -136,7 +135,7 @@ def decode(descriptor: int, image: Layout, first: int, end: int, out: np.ndarray
         top, left = number // across * image.rows, number % across * image.columns
         bottom, right = min(top + image.rows, image.height), min(left + image.columns, image.width)
         whole = image.rows if image.tiled else bottom - top
-        if os.preadv(descriptor, [memoryview(buffer)[:length]], start) < length:
+        if meter.preadv(descriptor, [memoryview(buffer)[:length]], start) < length:
             raise ValueError("the file ends within it")
         room = _unpack(image.compression, buffer, length, scratch)
         if len(room) < whole * row_bytes:
@@ -167,7 +166,7 @@ def _strips(descriptor: int, image: Layout, first: int, end: int, out: np.ndarra
     from cryowidgets.io import lzwloops
 
     buffer = np.empty(span + _BEYOND, np.uint8)
-    if os.preadv(descriptor, [memoryview(buffer)[:span]], int(starts[0])) < span:
+    if meter.preadv(descriptor, [memoryview(buffer)[:span]], int(starts[0])) < span:
         return False
     target = out.view(np.uint8)
     scratch = np.empty(image.rows * target.shape[1] + _BEYOND, np.uint8)

@@ -344,7 +344,7 @@ class Reader:
     def system(self, since: int = 0, limit: int | None = None) -> Columns:
         """Samples of the machine's load after row `since`, oldest first; see `schema.sql` for the units."""
         names = ["time", "cpu", "memory", "disk_read", "disk_write", "disk_free", "workers", "running", "queue"]
-        names += ["gpu", "gpu_memory"]
+        names += ["gpu", "gpu_memory", "swap"]
         there = migrations.columns(self._db, "system")
         columns = ", ".join(name if name in there else "NULL" for name in names)
         sql = f"SELECT id, {columns} FROM system WHERE id > ? ORDER BY id DESC LIMIT ?"

@@ -112,6 +112,7 @@ CREATE TABLE system (
     disk_free REAL,                         -- GB on the project's disk
     workers INTEGER, running INTEGER, queue INTEGER,
     gpu REAL, gpu_memory REAL,              -- %, NULL without a GPU
+    swap REAL,                              -- %
     grade INTEGER NOT NULL DEFAULT 2        -- how long it is kept, see samples.py
 );
 

@@ -452,11 +452,6 @@ class Store:
             for step, task, inputs, version, attempt, id in found
         ]
 
-    def add_system_sample(self, sample: dict[str, float | None]) -> None:
-        with self.transaction() as db:
-            names = ", ".join(sample)
-            db.execute(f"INSERT INTO system ({names}) VALUES ({', '.join('?' * len(sample))})", list(sample.values()))
-
 
 _SAID = {
     "new": "from the next item on",

@@ -16,6 +16,7 @@ from cryowidgets.store.admission import admit
 from cryowidgets.store.database import NAME
 from cryowidgets.store.nodes import Cost
 from cryowidgets.store.queries import Reader
+from cryowidgets.store.samples import Samples
 from cryowidgets.store.store import Store
 from cryowidgets.store.todo import todo, todo_fold
 
@@ -177,7 +178,7 @@ def test_the_cost_of_a_change_is_what_it_makes_anew(store):
     work(store, "align", lambda e: "failed" if e == 1 else "done", seconds=4.0)
     work(store, "ctf", seconds=2.0)
     work(store, "other", seconds=10.0)
-    store.add_system_sample({"time": 1.0, "workers": 2})
+    Samples(store).add({"time": 1.0, "workers": 2})
     with Reader(store.folder) as reader:
         assert reader.cost("align", "new") == Cost(0, 0.0)
         assert reader.cost("align", "branch") == Cost(8 + 7, (8 * 4.0 + 7 * 2.0) / 2)
