@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import compile, demo, export, library, look, plugins, scipion, serve, session, sim, steps, template
+from cryowidgets.cli import batch, compile, demo, export, library, look, plugins, scipion, serve, session, sim, steps, template
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -47,6 +47,7 @@ for _command in sorted(
         *steps.COMMANDS,
         *look.COMMANDS,
         *serve.COMMANDS,
+        *batch.COMMANDS,
         *export.COMMANDS,
         *scipion.COMMANDS,
         *demo.COMMANDS,

@@ -1,13 +1,12 @@
-"""Commands that hand a session on: to a browser, to a notebook that records it."""
+"""Commands that hand a session on to browsers."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from cryowidgets.cli.common import ITEMS_FAILED, PROJECT, Share, duration
+from cryowidgets.cli.common import PROJECT
 
 
 @click.command(
@@ -80,61 +79,4 @@ def wizard(
     ctx.exit(pages.serve_wizard(folder, port, token, open_browser=browser, theme=theme, base_url=base_url))
 
 
-@click.command(
-    epilog="""
-\b
-Examples:
-  cryowidgets batch s1 --until-idle 10m
-  cryowidgets batch s1 --until-idle 5s --max-failed 0.02 -o report.ipynb
-
-The exit code is 1 when more items failed than --max-failed allows, or the notebook itself failed; the notebook is
-kept in any case and shows how far it came.
-"""
-)
-@PROJECT
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="[default: PROJECT/batch.ipynb]")
-@click.option("--until-idle", metavar="DURATION", callback=duration, help="End when nothing new has come for so long.")
-@click.option("--workers", type=click.IntRange(1), help="Tasks at a time.  [default: as many as there are cores]")
-@click.option("--executor", default="dask", show_default=True, metavar="NAME|ADDRESS", help="As for 'run'.")
-@click.option(
-    "--max-failed",
-    type=Share(),
-    default="0",
-    show_default=True,
-    metavar="SHARE",
-    help="Failed movies that are still well: 0.02 or 2%.",
-)
-def batch(
-    project: Path, output: Path | None, until_idle: float | None, workers: int | None, executor: str, max_failed: float
-) -> None:
-    """Process in a notebook that is the record.
-
-    PROJECT is processed to the end of its stream; the notebook shows what was asked for, what came of it, with figures,
-    and what failed.
-    """
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
-
-    from cryowidgets import share
-
-    output = output or project / "batch.ipynb"
-    given = {"project": str(project.resolve()), "until_idle": until_idle, "workers": workers, "executor": executor}
-    try:
-        papermill.execute_notebook(
-            share.find("notebooks/02_batch.ipynb"),
-            output,
-            parameters={**given, "max_failed": max_failed},
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            cwd=project,
-            kernel_name="python3",
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # nobody else on the machine can listen
-        )
-    except PapermillExecutionError as error:
-        click.echo(f"{error.ename}: {error.evalue}\nThe record: {output}", err=True)
-        raise click.exceptions.Exit(ITEMS_FAILED) from None
-    click.echo(f"The record: {output}")
-
-
-COMMANDS = (serve, wizard, batch)
+COMMANDS = (serve, wizard)

@@ -113,6 +113,13 @@ def reset(store: Store, name: str) -> list[str]:
     return [step.name for step in branch]
 
 
+def halt(store: Store, name: str, how: str) -> None:
+    """Have a step count as ``stopped`` or ``saved``, or with an empty text go on."""
+    with store.transaction() as db:
+        db.execute("UPDATE step SET halted = ? WHERE name = ?", (how, name))
+        store.forget_steps()
+
+
 def clearing(store: Store) -> list[str]:
     """Names of steps whose files are still to be taken away."""
     return json.loads(store.get(_CLEARING, "[]"))

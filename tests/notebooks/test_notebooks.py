@@ -148,12 +148,5 @@ def test_batch_is_a_record_with_figures(recorded, tmp_path):
     assert len(figures) == 4
 
 
-def test_batch_ends_with_1_where_more_failed_than_allowed(recorded, tmp_path):
-    result, notebook = batch(recorded, tmp_path / "p", "--executor", "threads")
-    assert result.exit_code == 1
-    assert "1 of 4 movies failed, which is more than the 0.0% allowed" in result.output
-    assert len([o for c in notebook.cells for o in c.get("outputs", []) if "image/svg+xml" in o.get("data", {})]) == 4
-
-
 def test_batch_without_a_project_simulates_one(execute):
     assert "2 movies: 2 done" in text(execute("02_batch.ipynb", movies=2, until_idle=2.0, executor="threads"))
