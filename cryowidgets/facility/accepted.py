@@ -1,4 +1,4 @@
-"""The results of a session that count: neither a person nor a gate has rejected them."""
+"""The results of a session that count: nobody has rejected them, and they lie within its thresholds."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ import numpy as np
 from cryowidgets.errors import CryowidgetsError
 from cryowidgets.model import Item
 from cryowidgets.protocols import registry
+from cryowidgets.store.overview import Overview
 from cryowidgets.store.queries import Columns, Reader
 
 
-def accepted(reader: Reader, kind: type[Item]) -> dict[int, dict[str, Any]]:
+def accepted(reader: Reader, kind: type[Item], thresholds: bool = True) -> dict[int, dict[str, Any]]:
     """Accepted results of the last step that gives a kind, by exposure, in the order of acquisition.
 
-    Steps that only choose among items, for others behind them, are passed over.
+    Steps that only choose among items, for others behind them, are passed over. Where thresholds are saved with the
+    project, results of exposures that do not lie within them are left out, unless `thresholds` is False.
     """
     steps = [s.name for s in reader.steps().values() if s.gives == kind.__name__ and not _chooses(s.protocol)]
     found = rows(reader.rows(steps[-1])) if steps else []
     found.sort(key=lambda row: (row["acquired"], row["exposure"]))
     out = rejected(reader)
+    cut = reader.thresholds() if thresholds else {}
+    if cut:
+        overview = Overview()
+        overview.refresh(reader)
+        out = out.union(overview.id[~overview.accepted(cut)].tolist())
     return {row["exposure"]: row for row in found if row["exposure"] not in out}
 
 

@@ -40,7 +40,8 @@ def describe(reader: Reader) -> dict[str, Any]:
     ProjectError
         There are no movies yet, or a value does not fit the schema, which is then named.
     """
-    found = {kind: list(accepted(reader, kind).values()) for kind in (Movie, Micrograph, Ctf, Picks, Particles)}
+    kinds = (Movie, Micrograph, Ctf, Picks, Particles)
+    found = {kind: list(accepted(reader, kind, thresholds=False).values()) for kind in kinds}
     if not found[Movie]:
         raise ProjectError(f"{reader.folder} has no movies to describe yet.")
     record = reader.record()

@@ -53,11 +53,12 @@ def export(
     copy: bool = False,
     report: Callable[[int, int], None] | None = None,
     images: bool = True,
+    thresholds: bool = True,
 ) -> Exported:
     """Write the accepted part of a project as RELION star files; into the same folder again brings them up to date.
 
-    Left out is what a person or a gate has rejected. Each file has the results of the last step of the workflow that
-    gives its kind. A movie without a fit, because there were no rings, is not in ``micrographs_ctf.star``.
+    Left out is what a person or a gate has rejected, and what lies outside of the thresholds. Each file has the results
+    of the last step of the workflow that gives its kind. A movie without a fit, because there were no rings, is not in ``micrographs_ctf.star``.
 
     Parameters
     ----------
@@ -72,6 +73,8 @@ def export(
         alignment has kept that.
     images : bool
         Without, only tables are written, those of each movie's shifts too; the images that they name are not placed.
+    thresholds : bool
+        Leave out what does not lie within the thresholds that are saved with the project.
 
     Raises
     ------
@@ -81,27 +84,29 @@ def export(
     target = Path(os.path.abspath(out))
     with Reader(project) as reader:
         try:
-            return _Export(reader, target, copy, images).write(report or (lambda done, of: None))
+            return _Export(reader, target, copy, images, thresholds).write(report or (lambda done, of: None))
         except OSError as error:
             raise ProjectError(f"Cannot export to {target}: {error}.") from None
 
 
 class _Export:
-    def __init__(self, reader: Reader, out: Path, copy: bool, images: bool) -> None:
+    def __init__(self, reader: Reader, out: Path, copy: bool, images: bool, thresholds: bool) -> None:
         self._reader, self._out, self._copy, self._images = reader, out, copy, images
+        self._thresholds = thresholds
         self._optics = reader.optics()
         self._movies: dict[int, str] = {}
         self._gain_of: dict[int, str] = {}
         self._gains: dict[tuple[str, bool], str] = {}
 
     def write(self, report: Callable[[int, int], None]) -> Exported:
-        movies = accepted(self._reader, Movie)
+        movies = accepted(self._reader, Movie, self._thresholds)
         if not movies:
             raise ProjectError(f"{self._reader.folder} has no movies to export yet.")
         for folder in ("Movies", "MotionCorr", "CtfFind") if self._images else ("MotionCorr",):
             (self._out / folder).mkdir(parents=True, exist_ok=True)
-        micrographs = accepted(self._reader, Micrograph)
-        ctfs = {e: ctf for e, ctf in accepted(self._reader, Ctf).items() if math.isfinite(ctf["defocus_u"])}
+        micrographs = accepted(self._reader, Micrograph, self._thresholds)
+        ctfs = accepted(self._reader, Ctf, self._thresholds)
+        ctfs = {e: ctf for e, ctf in ctfs.items() if math.isfinite(ctf["defocus_u"])}
 
         for exposure, movie in movies.items():
             suffix = "".join(Path(movie["path"]).suffixes[-1:])

@@ -132,7 +132,7 @@ class _Crate:
         from rocrate.rocrate import ROCrate
 
         session = self._session
-        done = relion.export(self._reader.folder, self._folder / "star", images=False)
+        done = relion.export(self._reader.folder, self._folder / "star", images=False, thresholds=False)
         crate = ROCrate(version="1.1")
         crate.name = session.name
         crate.description = self._said(done)
@@ -215,7 +215,7 @@ class _Crate:
         return [entity for entity in found if Path(entity.id).name in about]
 
     def _thumbnails(self, crate: ROCrate) -> None:
-        for row in accepted(self._reader, Micrograph).values():
+        for row in accepted(self._reader, Micrograph, thresholds=False).values():
             picture = self._reader.folder / row["thumbnail"]
             if row["thumbnail"] and picture.is_file():
                 self._add(crate, picture, f"thumbnails/{row['name']}.jpg", row["name"], "image/jpeg")
@@ -264,7 +264,7 @@ class _Crate:
             crate.root_dataset.append_to("mentions", action)
 
     def _movies(self) -> dict[str, Any]:
-        found = accepted(self._reader, Movie)
+        found = accepted(self._reader, Movie, thresholds=False)
         size = sum(row["size"] for row in found.values())
         said = f"{len(found)} movie files, {size / 1e9:.3g} GB, which are not in the crate"
         return {"@type": "Dataset", "name": "Movies", "description": said}

@@ -327,3 +327,11 @@ def test_a_folder_that_cannot_be_written_to_is_named(session, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ProjectError, match="file"):
         relion.export(session.store.folder, tmp_path / "file")
+
+
+def test_what_lies_outside_the_thresholds_is_left_out_unless_all_is_asked_for(session, tmp_path):
+    session.store.put("thresholds", '{"drift": [null, 10.5]}')
+    assert relion.export(session.store.folder, tmp_path / "some").micrographs == 2
+    some = star.read(tmp_path / "some/corrected_micrographs.star")["micrographs"]
+    assert [float(v) for v in some["rlnAccumMotionTotal"]] == [10.25, 9.25]
+    assert relion.export(session.store.folder, tmp_path / "all", thresholds=False).micrographs == 4
