@@ -58,7 +58,8 @@ def export(
     """Write the accepted part of a project as RELION star files; into the same folder again brings them up to date.
 
     Left out is what a person or a gate has rejected, and what lies outside of the thresholds. Each file has the results
-    of the last step of the workflow that gives its kind. A movie without a fit, because there were no rings, is not in ``micrographs_ctf.star``.
+    of the last step of the workflow that gives its kind. A movie without a fit, because there were no rings, is not in
+    ``micrographs_ctf.star``.
 
     Parameters
     ----------
