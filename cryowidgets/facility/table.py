@@ -125,7 +125,7 @@ def write_csv(
     with open(half, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(table)
-        writer.writerows(zip(*map(_texts, table.values()), strict=True))
+        writer.writerows(zip(*map(texts, table.values()), strict=True))
     os.replace(half, path)
     return len(table["name"])
 
@@ -135,8 +135,8 @@ def iso(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _texts(values: Any) -> list[Any]:
-    """Numbers with seven digits that count, nothing for NaN; texts that a spreadsheet would take for a formula, not."""
+def texts(values: Any) -> list[Any]:
+    """A column as CSV: seven digits that count, nothing for NaN; no text that a spreadsheet takes for a formula."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind == "f":
             return ["" if math.isnan(value) else f"{value:.7g}" for value in values.tolist()]
