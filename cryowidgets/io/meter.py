@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 _lock = threading.Lock()
 _readers = 0
@@ -15,8 +14,14 @@ _bytes = 0
 _seconds = 0.0
 
 
-def preadv(file: int, buffers: Sequence[Any], offset: int) -> int:
+LEAST = 1 << 16
+"""Bytes; smaller reads are not counted: they tell of the cost of calls, and counting would cost as much again."""
+
+
+def preadv(file: int, buffers: Sequence[memoryview | bytearray], offset: int) -> int:
     """As `os.preadv`, and counted. Several threads that read at once count the time once: theirs is one disk."""
+    if len(buffers[0]) < LEAST:
+        return os.preadv(file, buffers, offset)
     _enter()
     got = 0
     try:
