@@ -9,10 +9,11 @@ group                      a line                                 what it is
 ``cryowidgets.templates``  ``mine = "mine.templates"``            a package with workflows, ``*.json`` and the like
 ``cryowidgets.views``      ``Denoise = "mine.view:DenoiseView"``  how a protocol's results are drawn, a `ResultView`
 ``cryowidgets.tabs``       ``Tilts = "mine.tab:TiltTab"``         a tab of a session's page, a `Tab`
+``cryowidgets.monitors``   ``damp = "mine.damp:Humidity"``        a judgement about numbers, a `Monitor`
 =========================  =====================================  ===================================================
 
-Our own protocols and tabs come through the same door. Nothing is imported before it is asked for by name, and whatever
-goes wrong then is one `PluginError` with a sentence: a broken plug-in harms nothing else.
+Our own protocols, tabs and monitors come through the same door. Nothing is imported before it is asked for by name, and
+whatever goes wrong then is one `PluginError` with a sentence: a broken plug-in harms nothing else.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ PROTOCOLS = "cryowidgets.protocols"
 TEMPLATES = "cryowidgets.templates"
 VIEWS = "cryowidgets.views"
 TABS = "cryowidgets.tabs"
-GROUPS = {PROTOCOLS: "protocol", TEMPLATES: "template", VIEWS: "view", TABS: "tab"}
+MONITORS = "cryowidgets.monitors"
+GROUPS = {PROTOCOLS: "protocol", TEMPLATES: "template", VIEWS: "view", TABS: "tab", MONITORS: "monitor"}
 """All groups, and what one line of each brings."""
 OURS = "cryowidgets"
 """The package whose names no plug-in can take."""

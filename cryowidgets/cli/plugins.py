@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 import click
@@ -67,6 +68,11 @@ def _tried(plugin: Any) -> dict[str, Any]:
 
             found = installed.load(plugin, tab_row.fault)
             return {"about": f"{found.title} (place {found.place})", "error": ""}
+        if plugin.group == installed.MONITORS:
+            from cryowidgets.monitors import registry as monitors
+
+            found = installed.load(plugin, monitors.fault)
+            return {"about": textwrap.shorten(", ".join(found.takes), 60, placeholder=" …"), "error": ""}
         from cryowidgets.widgets import views
 
         return {"about": installed.load(plugin, views.fault).__name__, "error": ""}

@@ -214,6 +214,20 @@ def _acknowledge(engine: Engine, alert: int, by: str = "") -> str:
     return f"{known.acknowledged_by or 'somebody'} knows of alert {known.id}: {known.text}"
 
 
+def _monitor(engine: Engine, name: str, values: dict[str, Any] | None = None, on: bool | None = None) -> str:
+    if not isinstance(name, str) or not isinstance(values, dict | None):
+        raise CommandError("Name a monitor, and write values= as {'parameter': value}.")
+    said = engine.observers.command("monitor")(name=name, values=values, on=on)
+    engine.observers.wake()
+    return said
+
+
+def _channels(engine: Engine, names: list[str]) -> str:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CommandError("Write names= as a list of the names of channels; an empty one for those always on.")
+    return engine.observers.command("channels")(names=names)
+
+
 def _scale(engine: Engine, workers: int) -> str:
     if not isinstance(workers, int) or workers < 1:
         raise CommandError(f"Cannot scale to {workers!r} workers: write a whole number of at least 1.")
@@ -284,6 +298,8 @@ _ACTIONS: dict[str, Callable[..., str]] = {
     "note": _note,
     "threshold": _threshold,
     "acknowledge": _acknowledge,
+    "monitor": _monitor,
+    "channels": _channels,
     "scale": _scale,
     "quit": _quit,
 }

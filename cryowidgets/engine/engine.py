@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from cryowidgets.engine.desk import Desk
 from cryowidgets.engine.executors import Executor, make
 from cryowidgets.engine.inherited import take_over
 from cryowidgets.engine.intake import Intake
+from cryowidgets.engine.observers import Observer, Observers
 from cryowidgets.engine.sources import Door
 from cryowidgets.engine.states import States
 from cryowidgets.engine.system import SystemSampler
@@ -67,6 +68,8 @@ class Engine:
         How often a failed task is tried again.
     until_idle : float, optional
         Close the stream when no movie has come for so many seconds, whatever the import step says.
+    observers : sequence of Observer
+        Those who look on and may write down what they see, see `observers.py`; for instance monitors.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Engine:
         workers: int | None = None,
         retries: int = 1,
         until_idle: float | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.store = Store(folder)
         try:
@@ -101,6 +105,7 @@ class Engine:
             self._remove_half_written()
             self.desk = Desk(self.store, retries)
             self.states = States(self.store, self.desk)
+            self.observers = Observers(self.store, observers)
             self._system = SystemSampler(self.store)
             self.open_door()
         except BaseException:
@@ -151,6 +156,7 @@ class Engine:
             self._stale_states = False
             self.states.write(self._trouble)
         self._system.sample(self.executor, self.desk.doing)
+        self.observers.look()
 
     def finished(self) -> bool:
         """Nothing comes any more and nothing is left to do."""
@@ -213,6 +219,7 @@ class Engine:
             self._door.close()
         self.executor.close()
         self._system.close()
+        self.observers.close()
         self.store.event("engine", "the engine ended")
         self._lock.release()
         self.store.close()

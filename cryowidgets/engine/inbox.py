@@ -32,6 +32,8 @@ COMMANDS = {
     "flag": "mark exposures to be found again: exposure= or exposures=, on=",
     "note": "write something of exposures: exposure= or exposures=, text=",
     "threshold": "save thresholds: values= {'drift': [null, 20]}; gate=true has the particle branch go by them",
+    "monitor": "give a monitor other values, or switch it: name=, values=, on=",
+    "channels": "say where alerts go to: names=, of channels that the person who runs the engine has",
     "acknowledge": "say that somebody knows of an alert: alert=, by=",
     "scale": "change the number of workers: workers=",
     "quit": "end the engine; the stream stays open for the next one",
