@@ -275,5 +275,6 @@ def _over(watched: Watched) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Whole seconds for people."""
-    return text(float(round(seconds)))
+    """A duration for people: no more seconds than matter."""
+    step = 1 if seconds < 600 else 60
+    return text(float(step * round(seconds / step)))

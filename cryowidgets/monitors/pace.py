@@ -100,15 +100,16 @@ class PaceMonitor(Monitor):
         )
 
     def _growth(self, points: Points) -> Reading:
-        """Median slope of the number that waits over the last ten minutes, 0 where few wait: a burst is no trend."""
+        """How fast the number that waits grew in both halves of the last ten minutes, as a burst is no trend; 0 where
+        few wait."""
         for time, value in zip(points.times.tolist(), points.values.tolist(), strict=True):
             if not self._waiting or time - self._waiting[-1][0] >= _SAMPLE_EVERY:
                 self._waiting = [*self._waiting, (time, value)][-_RISE_SAMPLES:]
         grown = Points()
         if len(self._waiting) >= _RISE_SAMPLES // 2:
             times, counts = np.array(self._waiting).T
-            first, second = np.triu_indices(times.size, 1)
-            slope = 3600 * float(np.median((counts[second] - counts[first]) / (times[second] - times[first])))
+            half = times.size // 2
+            slope = 3600 * min(_slope(times[:half], counts[:half]), _slope(times[half:], counts[half:]))
             grown = Points.at(float(times[-1]), slope if counts[-1] > self.few else min(slope, 0.0))
         return Reading(
             "growth",
@@ -121,3 +122,9 @@ class PaceMonitor(Monitor):
             margin=1.0,
             over="Movies are processed as fast as they come again.",
         )
+
+
+def _slope(times: np.ndarray, values: np.ndarray) -> float:
+    """Median of the slopes of all pairs."""
+    first, second = np.triu_indices(times.size, 1)
+    return float(np.median((values[second] - values[first]) / (times[second] - times[first])))

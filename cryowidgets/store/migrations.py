@@ -94,7 +94,7 @@ def upgrade(db: sqlite3.Connection, file: Path) -> str:
 
 def make(db: sqlite3.Connection) -> None:
     """Make the tables of an empty ledger."""
-    db.executescript(_schema())
+    db.executescript(f"BEGIN;\n{_schema()}\nCOMMIT;")  # at once: each statement for itself waits for the disk
     sign(db)
 
 
