@@ -11,7 +11,7 @@ from cryowidgets.errors import CommandError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.import_movies import ImportMovies
 from cryowidgets.protocols.within_thresholds import WithinThresholds
-from cryowidgets.store import alerts, changes, thresholds
+from cryowidgets.store import alerts, changes, cleaning, thresholds
 from cryowidgets.store.nodes import cost
 from cryowidgets.workflow import StepSpec
 
@@ -68,7 +68,8 @@ def _retry(engine: Engine, step: str | None = None, exposure: int | None = None)
     count = engine.store.retry(step, exposure)
     engine.open_door()  # judges refused files anew
     engine.desk.reset()
-    return f"{count} failed tasks are tried again"
+    again = engine.desk.restore([exposure], step) if exposure is not None else 0
+    return f"{count} failed tasks are tried again{_restoring(again)}"
 
 
 def _set(engine: Engine, step: str, values: dict[str, Any], redo: bool = False, scope: str = "") -> str:
@@ -170,7 +171,46 @@ def _readmit(engine: Engine, exposure: int | None = None, exposures: Sequence[in
             item = engine.store.item(gives, task.inputs[at]).filed(engine.store.folder)
             engine.store.finish(task, "done", item, error="readmitted by hand")
     engine.desk.reset()
-    return f"{_listed(named)} {_are(named)} readmitted"
+    again = engine.desk.restore(list(named))
+    return f"{_listed(named)} {_are(named)} readmitted{_restoring(again)}"
+
+
+def _clean(
+    engine: Engine,
+    what: Sequence[str] = (),
+    exposures: Sequence[int] | None = None,
+    why: str = "cleaned by hand",
+    raw_of_rejected: str = "",
+) -> str:
+    unknown = set(what) - set(cleaning.RECOMPUTABLE)
+    if unknown:
+        known = ", ".join(cleaning.RECOMPUTABLE)
+        raise CommandError(f"There is nothing called {sorted(unknown)[0]!r} to clean. There are: {known}.")
+    if exposures is not None and not all(isinstance(id, int) for id in exposures):
+        raise CommandError("Write exposures= as a list of numbers, or leave it out for all.")
+    chosen, kept = cleaning.plan(engine.store.query, engine.store.steps(), what, exposures)
+    if raw_of_rejected:
+        if raw_of_rejected != engine.store.get("name"):
+            raise CommandError(
+                f"raw_of_rejected= takes the name of the session, {engine.store.get('name')!r}, for these movies "
+                "cannot be made again."
+            )
+        chosen += cleaning.raw_of_rejected(engine.store.query, engine.store.steps())
+    count, size = cleaning.mark(engine.store, chosen, why)
+    engine.desk.again.refresh()
+    return "; ".join([f"{count} files of {size / 1e9:.2f} GB are cleaned: {why}", *kept])
+
+
+def _restore(engine: Engine, exposures: Sequence[int] | None = None, step: str | None = None) -> str:
+    if step is not None:
+        _step(engine, step)
+    named = None if exposures is None else list(_exposures(engine, None, exposures))
+    count = engine.desk.restore(named, step)
+    return f"files of {count} results are made again" if count else "nothing of that was cleaned"
+
+
+def _restoring(count: int) -> str:
+    return f"; cleaned files of {count} results are made again" if count else ""
 
 
 def _flag(engine: Engine, exposure: int | None = None, on: bool = True, exposures: Sequence[int] = ()) -> str:
@@ -300,6 +340,8 @@ _ACTIONS: dict[str, Callable[..., str]] = {
     "acknowledge": _acknowledge,
     "monitor": _monitor,
     "channels": _channels,
+    "clean": _clean,
+    "restore": _restore,
     "scale": _scale,
     "quit": _quit,
 }

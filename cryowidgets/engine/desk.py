@@ -7,16 +7,19 @@ so that the page is live and the backlog still shrinks.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cryowidgets.engine.again import Again
 from cryowidgets.engine.valve import Valve
 from cryowidgets.engine.workshop import Job, Outcome
 from cryowidgets.errors import CryowidgetsError, WorkflowError
 from cryowidgets.model import Item
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
+from cryowidgets.store.cleaning import fold_lacks, missing, want
 from cryowidgets.store.database import Step
 from cryowidgets.store.store import Store, Task, Todo
 from cryowidgets.store.todo import todo, todo_fold
@@ -44,6 +47,8 @@ class _Lane:
     """exposures under way"""
     parked: dict[int, Todo] = field(default_factory=dict)
     """what is to be done again as soon as the older task with the same exposure, and the same files, has ended"""
+    lacking: list[Todo] = field(default_factory=list)
+    """what waits for files that were cleaned and are made again"""
     flying: int = 0
     handed: int = 0
 
@@ -92,6 +97,7 @@ class Desk:
         self._store, self._retries = store, retries
         self._lanes: dict[str, _Lane] = {}
         self._tasks: dict[int, Task] = {}
+        self.again = Again(store)
         self.broken: dict[str, str] = {}
         """Steps that cannot run at all, and why: a plug-in is missing, or a value is refused."""
         self.reset()
@@ -100,6 +106,7 @@ class Desk:
         """Forget what was asked before: at the start, and when parameters, rejections or retries change the answers."""
         if not self._tasks:
             self._store.abandon()  # what an engine before this one had claimed
+        self.again.refresh()
         self._lanes.clear()
         self.broken.clear()
         for step in self._store.steps().values():
@@ -121,7 +128,7 @@ class Desk:
         for name, lane in self._lanes.items():
             takes = lane.protocol.takes
             if isinstance(takes, Many):
-                if not lane.flying and not lane.waiting:
+                if not (lane.flying or lane.waiting or lane.lacking):
                     source = next(iter(self._store.steps()[name].inputs.values()))
                     batch = todo_fold(self._store, name, takes.kind, lane.every, flush=closed(source))
                     if batch:
@@ -148,7 +155,9 @@ class Desk:
 
     def take(self, room: int, may: Callable[[str], bool] = lambda step: True) -> list[Job]:
         """Claim up to `room` tasks of steps that `may` begin, those furthest along first."""
-        jobs: list[Job] = []
+        if self.again.changed:
+            self._look_again()
+        jobs = self._once_more(room, may) if self.again.wanted else []
         for name, lane in reversed(self._lanes.items()):
             chosen: list[Todo] = []
             if not (lane.waiting and len(jobs) < room and may(name)):
@@ -159,6 +168,9 @@ class Desk:
                     continue  # made anew since; that will be found by itself
                 if item.exposure in lane.busy:
                     lane.add(item)
+                    continue
+                if self.again.any and self._lacks(self._store.steps()[name], lane, item):
+                    lane.lacking.append(item)
                     continue
                 lane.begin(item.exposure)
                 chosen.append(item)
@@ -177,6 +189,8 @@ class Desk:
         lane = self._lanes.get(task.step)
         if lane:
             lane.end(task.exposure)
+        if self.again.book(task, outcome):
+            return
         state, result = outcome.state, outcome.result
         if task.version < self._store.steps()[task.step].valid_from:
             state, result = "superseded", None  # redone with other values in the meantime
@@ -224,7 +238,7 @@ class Desk:
 
     def waiting(self, step: str) -> int:
         lane = self._lanes.get(step)
-        return len(lane.waiting) + len(lane.parked) if lane else 0
+        return len(lane.waiting) + len(lane.parked) + len(lane.lacking) if lane else 0
 
     def flying(self, step: str | None = None) -> int:
         if step is None:
@@ -235,10 +249,77 @@ class Desk:
     def abandon(self) -> int:
         """Give back everything under way; outcomes that still come are not booked."""
         self._tasks.clear()
+        self.again.forget()
         for lane in self._lanes.values():
             lane.flying = 0
             lane.busy.clear()
         return self._store.abandon()
+
+    def restore(self, exposures: Collection[int] | None = None, step: str | None = None) -> int:
+        """Have files that were cleaned made again; of how many results."""
+        self.again.hopeless.clear()
+        count = want(self._store, exposures, step)
+        self.again.refresh()
+        return count
+
+    def _once_more(self, room: int, may: Callable[[str], bool]) -> list[Job]:
+        """Tasks done before whose files are wanted again, sources first."""
+        jobs: list[Job] = []
+        steps = {step.id: step for step in self._store.steps().values()}
+        for key in list(self.again.wanted):
+            step, exposure = steps[key[0]], key[1]
+            lane = self._lanes.get(step.name)
+            if len(jobs) >= room:
+                break
+            if not step.inputs or step.name in self.broken:
+                self.again.give_up(key, self.broken.get(step.name, "movies come from elsewhere."))
+                continue
+            if lane is None or exposure in lane.busy or exposure in self.again.going or not may(step.name):
+                continue
+            row = self.again.result(step, lane.gives, exposure)
+            if row is None:
+                self.again.drop(key)
+                continue
+            item = Todo(exposure, row.inputs)
+            if not self._there(lane, item):
+                self.again.give_up(key, "what they were made of was made anew since: restart the step.")
+                continue
+            if self._lacks(step, lane, item):
+                continue
+            lane.begin(exposure)
+            (task,) = self._store.claim(step.name, [item], row.version)
+            self._tasks[task.id] = task
+            self.again.begin(task, row)
+            jobs.append(self._job(replace(step, params=self._params(step, row.version)), lane, task))
+        return jobs
+
+    def _lacks(self, step: Step, lane: _Lane, item: Todo) -> bool:
+        """Whether files that a task would read were cleaned; then they are made again first."""
+        if item.exposure in self.again.going:
+            return True
+        takes = lane.protocol.takes
+        if isinstance(takes, Many):
+            found = fold_lacks(self._store, takes.kind, next(iter(step.inputs.values())))
+        else:
+            given = self._given(step, lane, item.inputs)[0].values()
+            parts = [part for value in given for part in (value if isinstance(value, list) else [value])]
+            found = missing(self._store, parts)
+        needed = self.again.needed(found)
+        self.again.want(needed)
+        return bool(needed)
+
+    def _look_again(self) -> None:
+        """What waited for files may have them now."""
+        self.again.changed = False
+        for lane in self._lanes.values():
+            waited, lane.lacking = lane.lacking, []
+            for item in waited:
+                lane.add(item)
+
+    def _params(self, step: Step, version: int) -> dict[str, Any]:
+        """Parameters of a step as they were."""
+        ((text,),) = self._store.query("SELECT json FROM params WHERE step = ? AND version = ?", (step.id, version))
+        return registry.get(step.protocol).known(json.loads(text))
 
     def _there(self, lane: _Lane, item: Todo) -> bool:
         """Whether the rows that a task would begin with still are there."""
@@ -273,29 +354,32 @@ class Desk:
             lane.valve = Valve(self._store, step, made, next(iter(kinds.values())))
         return lane
 
-    def _job(self, step: Step, lane: _Lane, task: Task) -> Job:
+    def _given(self, step: Step, lane: _Lane, inputs: tuple[int, ...]) -> tuple[dict[str, Any], str]:
+        """Arguments of a task, and how its files are called."""
         given: dict[str, Any]
         protocol, kinds = lane.protocol, lane.kinds
         takes = protocol.takes
         if isinstance(takes, Many):
             source = next(iter(step.inputs.values()))
             given = {
-                "items": self._store.items(takes.kind, source, *task.inputs),
+                "items": self._store.items(takes.kind, source, *inputs),
                 "last": self._store.last_result(lane.gives, step.name),
             }
-            stem = f"{step.name}_{task.inputs[1]:06d}"
+            stem = f"{step.name}_{inputs[1]:06d}"
         elif isinstance(takes, Either | Without):
-            given = {"item": self._store.item(kinds["first"], task.inputs[0])}
+            given = {"item": self._store.item(kinds["first"], inputs[0])}
             stem = given["item"].name
         else:
-            given = {
-                name: self._store.item(kind, row) for (name, kind), row in zip(kinds.items(), task.inputs, strict=True)
-            }
+            given = {name: self._store.item(kind, row) for (name, kind), row in zip(kinds.items(), inputs, strict=True)}
             stem = next(iter(given.values())).name
             if isinstance(takes, Recent):
                 source = next(iter(step.inputs.values()))
                 count, least = (_number(step, protocol, n) for n in (takes.count, takes.least))
-                given["recent"] = recent(self._store, takes.kind, source, task.inputs[0], count, least)
+                given["recent"] = recent(self._store, takes.kind, source, inputs[0], count, least)
+        return given, stem
+
+    def _job(self, step: Step, lane: _Lane, task: Task) -> Job:
+        given, stem = self._given(step, lane, task.inputs)
         return Job(
             task=task.id,
             key=f"{step.name}-{'-'.join(map(str, task.inputs))}-{task.attempt}",
@@ -305,7 +389,7 @@ class Desk:
             project=str(self._store.folder),
             folder=f"steps/{step.name}",
             stem=stem,
-            resources=protocol.resources,
+            resources=lane.protocol.resources,
         )
 
 

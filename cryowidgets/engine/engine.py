@@ -32,6 +32,7 @@ from cryowidgets.model import Movie
 from cryowidgets.protocols.import_movies import ImportMovies
 from cryowidgets.store.admission import admit, known_optics, known_paths, refuse, set_optics
 from cryowidgets.store.changes import cleared
+from cryowidgets.store.cleaning import take_away
 from cryowidgets.store.lock import WriterLock
 from cryowidgets.store.store import Store
 
@@ -146,6 +147,7 @@ class Engine:
         self._follow_commands()
         self._look_for_movies()
         self._clear()
+        self.desk.again.clear()
         self.desk.refresh(self.states.closed)
         if self.store.get("paused") != "1":
             jobs = self.desk.take(self.executor.slots() - self.desk.flying(), self.states.may_begin)
@@ -218,6 +220,7 @@ class Engine:
         if self._door:
             self._door.close()
         self.executor.close()
+        take_away(self.store, GRACE)
         self._system.close()
         self.observers.close()
         self.store.event("engine", "the engine ended")

@@ -35,6 +35,8 @@ COMMANDS = {
     "monitor": "give a monitor other values, or switch it: name=, values=, on=",
     "channels": "say where alerts go to: names=, of channels that the person who runs the engine has",
     "acknowledge": "say that somebody knows of an alert: alert=, by=",
+    "clean": "take away files that can be made again: what=, exposures=, why=; raw_of_rejected= the session's name",
+    "restore": "make files again that were cleaned: exposures=, step= to choose",
     "scale": "change the number of workers: workers=",
     "quit": "end the engine; the stream stays open for the next one",
 }

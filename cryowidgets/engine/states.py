@@ -48,7 +48,7 @@ class States:
             return False
         if step.halted:
             return True
-        if self._desk.waiting(name):
+        if self._desk.waiting(name) or self._desk.again.count(step.id):
             return False
         return self._desk.full(name) or all(self.closed(source) for source in step.inputs.values())
 

@@ -107,6 +107,7 @@ def reset(store: Store, name: str) -> list[str]:
             if store.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)):
                 db.execute(f'DELETE FROM "{table}" WHERE step = ?', (step.id,))
             db.execute("UPDATE task SET state = 'superseded' WHERE step = ? AND state = 'done'", (step.id,))
+            db.execute("DELETE FROM cleaned WHERE step = ?", (step.id,))
         _mark(store, name, "halted = 'saved'")
         waiting = dict.fromkeys([*clearing(store), *(step.name for step in branch)])
         store.put(_CLEARING, json.dumps(list(waiting)))

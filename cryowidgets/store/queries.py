@@ -7,7 +7,7 @@ import sqlite3
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -69,6 +69,8 @@ class ExposureRow:
     rejected: str | None
     items: dict[str, Item]
     tasks: list[TaskRow]
+    cleaned: dict[str, float] = field(default_factory=dict)
+    """files of the items, absolute, that were taken away to make room, and when (UTC s)"""
 
 
 @dataclass(frozen=True)
@@ -339,7 +341,11 @@ class Reader:
                 steps = dict(self.query(f"SELECT id, step FROM {kind.table()} WHERE exposure = ?", (id,)))
                 for row in self.query(rows.select_items(kind, self._lacking(kind)) + where, (id,)):
                     items[self._step_names()[steps[row[0]]]] = rows.item(kind, row).located(self.folder)
-        return ExposureRow(*found[0], items, [TaskRow(*t) for t in tasks])  # type: ignore[call-arg]
+        gone = []
+        if "cleaned" in self.tables():
+            gone = self.query("SELECT path, time FROM cleaned WHERE exposure = ?", (id,))
+        cleaned = {str(self.folder / path): time for path, time in gone}
+        return ExposureRow(*found[0], items, [TaskRow(*t) for t in tasks], cleaned)  # type: ignore[call-arg]
 
     def system(self, since: int = 0, limit: int | None = None) -> Columns:
         """Samples of the machine's load after row `since`, oldest first; see `schema.sql` for the units."""

@@ -85,6 +85,21 @@ CREATE INDEX task_inputs ON task (step, inputs);
 CREATE INDEX task_exposure ON task (exposure);
 CREATE INDEX task_trouble ON task (step, state) WHERE state IN ('running', 'failed', 'rejected');
 
+-- Files that were taken away to make room. Their results stay; what needs such a file has it made again first.
+CREATE TABLE cleaned (
+    path TEXT PRIMARY KEY,                  -- relative to the project; of a raw movie absolute
+    step INTEGER NOT NULL REFERENCES step,  -- that made it
+    exposure INTEGER NOT NULL REFERENCES exposure,
+    size INTEGER NOT NULL,                  -- bytes that it had
+    time REAL NOT NULL,                     -- UTC s
+    why TEXT NOT NULL,
+    gone INTEGER NOT NULL DEFAULT 0,        -- 1 once the file is no more
+    wanted INTEGER NOT NULL DEFAULT 0       -- 1: it is to be made again
+) WITHOUT ROWID;
+CREATE INDEX cleaned_exposure ON cleaned (exposure, step);
+CREATE INDEX cleaned_going ON cleaned (exposure) WHERE gone = 0;
+CREATE INDEX cleaned_wanted ON cleaned (step, exposure) WHERE wanted = 1;
+
 -- Which rules of a gate an item broke, with its value and what was allowed; in words in the task's error.
 CREATE TABLE reason (
     task INTEGER NOT NULL REFERENCES task,

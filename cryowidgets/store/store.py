@@ -286,9 +286,10 @@ class Store:
 
     # Tasks ------------------------------------------------------------------------------------------------------
 
-    def claim(self, step: str, todos: Sequence[Todo]) -> list[Task]:
-        """Write down that these are now being done."""
+    def claim(self, step: str, todos: Sequence[Todo], version: int | None = None) -> list[Task]:
+        """Write down that these are now being done, with the present parameters or those of a `version`."""
         s = self.steps()[step]
+        version = s.version if version is None else version
         claimed = []
         now = time.time()
         with self.transaction() as db:
@@ -300,9 +301,9 @@ class Store:
                 id = self.insert(
                     "INSERT INTO task (step, exposure, inputs, version, attempt, state, submitted) "
                     "VALUES (?, ?, ?, ?, ?, 'running', ?)",
-                    (s.id, todo.exposure, todo.key, s.version, attempts + 1, now),
+                    (s.id, todo.exposure, todo.key, version, attempts + 1, now),
                 )
-                claimed.append(Task(id, step, todo.exposure, todo.inputs, s.version, attempts + 1))
+                claimed.append(Task(id, step, todo.exposure, todo.inputs, version, attempts + 1))
         return claimed
 
     def finish(
@@ -340,6 +341,8 @@ class Store:
         kind = type(result)
         self.ensure_table(kind)
         if exposure is not None:
+            # Files that were cleaned are there again, or the new result has others.
+            self._db.execute("DELETE FROM cleaned WHERE step = ? AND exposure = ?", (step.id, exposure))
             old = self._db.execute(
                 f"DELETE FROM {kind.table()} WHERE step = ? AND exposure = ? RETURNING task", (step.id, exposure)
             ).fetchall()
