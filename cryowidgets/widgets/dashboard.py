@@ -15,7 +15,7 @@ from cryowidgets.widgets.alert_line import AlertLine
 from cryowidgets.widgets.header import header
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.tab_row import TabRow
-from cryowidgets.widgets.window import Window, put
+from cryowidgets.widgets.window import Window, put, shut_in
 
 ALERTS = "Alerts"
 """Title of the tab that a click on an alert opens."""
@@ -43,7 +43,7 @@ def session(project: Any = None, control: bool = False) -> W.DOMWidget:
         return sentence(str(error))
     view = SessionView(Path(folder), control)
     if os.environ.get("CRYOWIDGETS_KIOSK"):
-        _shut_in()
+        shut_in()
     return view
 
 
@@ -52,15 +52,6 @@ def _asked() -> str:
     if not os.environ.get("CRYOWIDGETS_SESSIONS"):
         return ""
     return parse_qs(os.environ.get("QUERY_STRING", "")).get("project", [""])[0]
-
-
-def _shut_in() -> None:
-    """Whoever looks at a kiosk may talk to the widgets that are there, and may not make others in the kernel."""
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    if shell is not None and hasattr(shell, "kernel"):
-        shell.kernel.comm_manager.unregister_target("jupyter.widget", W.Widget.handle_comm_opened)
 
 
 class SessionView(Window):

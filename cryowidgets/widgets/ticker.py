@@ -78,7 +78,7 @@ class Ticker:
             return
         looked.until = time.monotonic() + AWAY
         looked.generation = -1
-        loop = _loop()
+        loop = kernel_loop()
         if loop is None:
             return  # a script: whoever wants to see something calls `refresh`
         if threading.current_thread() is threading.main_thread():
@@ -153,7 +153,7 @@ def _set_trouble(pulse: Pulse, sentence: str) -> None:
         pulse.trouble = sentence
 
 
-def _loop() -> asyncio.AbstractEventLoop | None:
+def kernel_loop() -> asyncio.AbstractEventLoop | None:
     """The kernel's own loop, also when a message has come in through another thread."""
     try:
         from IPython import get_ipython

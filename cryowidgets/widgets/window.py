@@ -50,6 +50,15 @@ class Window(W.Box):
         super().close()
 
 
+def shut_in() -> None:
+    """Whoever looks at a kiosk may talk to the widgets that are there, and may not make others in the kernel."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None and hasattr(shell, "kernel"):
+        shell.kernel.comm_manager.unregister_target("jupyter.widget", W.Widget.handle_comm_opened)
+
+
 def box(parts: Sequence[W.Widget], *names: str) -> W.Box:
     """A box that the style sheet lays out."""
     made = W.Box(parts)

@@ -141,7 +141,7 @@ def test_a_click_from_another_thread_is_taken_to_the_loop(wire, filled, monkeypa
 
     async def main():
         loop = asyncio.get_running_loop()
-        monkeypatch.setattr(module, "_loop", lambda: loop)
+        monkeypatch.setattr(module, "kernel_loop", lambda: loop)
         here(wire, view)
         await until(lambda: view.refreshed == 1)
         await asyncio.to_thread(view.wake)
