@@ -15,7 +15,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300
 ALONE := $(addprefix tests/,facility io kernels protocols sim store widgets workflow)
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: help demo test lint types tests browser lock format screenshots clean
+.PHONY: help demo test lint types tests browser paper lock format screenshots clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -31,7 +31,7 @@ lint: $(READY) ## style
 types: $(READY) ## types of model, kernels and store
 	$(BIN)/mypy
 
-tests: $(READY) browser ## the tests: TESTS="tests/kernels -k dose" for some of them
+tests: $(READY) browser paper ## the tests: TESTS="tests/kernels -k dose" for some of them
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
@@ -88,4 +88,14 @@ browser: $(READY)
 	else \
 		echo "The tests of the page need a browser: ask for the packages chromium and libatomic1, or name one:" \
 			"make test CRYOWIDGETS_CHROMIUM=/path/to/chrome" >&2; exit 1; \
+	fi
+
+# What WeasyPrint draws reports with, and letters.
+paper: $(READY)
+	@if $(BIN)/python -c 'import weasyprint' 2>/dev/null && [ -n "$$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ]; then exit 0; fi; \
+	packages="libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		$(APT) update && $(APT) install -y --no-install-recommends $$packages; \
+	else \
+		echo "The tests of reports on paper need libraries: ask for the packages $$packages" >&2; exit 1; \
 	fi

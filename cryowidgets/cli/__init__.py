@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import click
 
-from cryowidgets.cli import batch, compile, demo, export, library, look, plugins, scipion, serve, session, sim, steps, template
+from cryowidgets.cli import (
+    batch,
+    compile,
+    demo,
+    export,
+    library,
+    look,
+    plugins,
+    report,
+    scipion,
+    serve,
+    session,
+    sim,
+    steps,
+    template,
+)
 from cryowidgets.cli.common import Commands
 
 EPILOG = """
@@ -39,7 +54,7 @@ def main() -> None:
 
 _ORDER = """
 demo template wizard new run serve status stop pause resume reopen retry reject readmit set add link hold release
-restart reset export import batch library project scipion sim compile plugins show
+restart reset report export import batch library project scipion sim compile plugins show
 """
 for _command in sorted(
     (
@@ -48,6 +63,7 @@ for _command in sorted(
         *look.COMMANDS,
         *serve.COMMANDS,
         *batch.COMMANDS,
+        *report.COMMANDS,
         *export.COMMANDS,
         *scipion.COMMANDS,
         *demo.COMMANDS,

@@ -1,0 +1,84 @@
+"""The report of a session: a page that stays, as a PDF too, written once or again and again."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cryowidgets.cli.common import PROJECT, duration
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  cryowidgets report s1                                 s1/reports/index.html, opens in any browser
+  cryowidgets report s1 --pdf --out /media/usb/s1
+  cryowidgets report s1 --every 5m --publish 'rsync -a {folder}/ web:/srv/www/s1/'
+  cryowidgets report s1 --template /facility/report
+
+A template is a folder with a report.html, which may begin with {% extends "default/report.html" %} and fill blocks of
+ours; a site sets it for all with the environment variable CRYOWIDGETS_REPORT. Beside the page there is always the table
+of exposures, exposures.csv.
+"""
+)
+@PROJECT
+@click.option("--out", "-o", type=FOLDER, help="Folder to write to.  [default: PROJECT/reports]")
+@click.option("--pdf", is_flag=True, help="Also as report.pdf, on A4; needs cryowidgets[pdf].")
+@click.option("--parquet", is_flag=True, help="Also the table as exposures.parquet; needs cryowidgets[parquet].")
+@click.option("--inside", is_flag=True, help="Pictures inside of the page instead of beside it: one file to send.")
+@click.option(
+    "--every", metavar="DURATION", callback=duration, help="Write again so often, until the session is closed and done."
+)
+@click.option("--publish", metavar="COMMAND", help="Program to run after each write, with {folder} for the folder.")
+@click.option("--template", type=FOLDER, help="Folder with a template of your own.")
+def report(project: Path, every: float | None, **options: Any) -> None:
+    """Write the report of PROJECT: acquisition, yield, plots, best and worst, alerts, methods with citations."""
+    from cryowidgets.facility.report import Report
+    from cryowidgets.store.queries import Reader
+
+    made = Report(project, every=every, **options)
+    with Reader(project) as reader:
+        if every is None:
+            _say(made.write(reader))
+        else:
+            _again_and_again(made, reader, every)
+
+
+def _again_and_again(made: Any, reader: Any, every: float) -> None:
+    """Until the report is final, or somebody ends it; a write that fails is said, and tried again in its time."""
+    from cryowidgets.errors import CryowidgetsError
+
+    end = threading.Event()
+    before = {number: signal.signal(number, lambda *_: end.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        while True:
+            try:
+                written = made.write(reader)
+                _say(written)
+                if written.final:
+                    return
+            except CryowidgetsError as error:
+                click.echo(str(error), err=True)
+            if end.wait(every):
+                return
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(written: Any) -> None:
+    for note in written.notes:
+        click.echo(note, err=True)
+    others = [file.name for file in written.files if file != written.page]
+    final = "; the session is closed, this is its last" if written.final else ""
+    click.echo(f"{written.page}: {written.exposures} movies, with {', '.join(others)}{final}.")
+
+
+COMMANDS = (report,)
