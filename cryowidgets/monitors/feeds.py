@@ -19,13 +19,13 @@ in `takes`               what is given
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from cryowidgets.monitors.window import Points
 from cryowidgets.store import migrations
+from cryowidgets.store.database import Step
 from cryowidgets.store.metrics import METRICS
 from cryowidgets.store.queries import Reader
 
@@ -55,10 +55,8 @@ class Feeds:
         self._disks: dict[str, Points] = {}
         self._disks_due = 0.0
 
-    def read(self, reader: Reader, now: float | None = None) -> dict[str, Points]:
-        """What is new since it was last asked; costs in proportion to that."""
-        now = time.time() if now is None else now
-        steps = list(reader.steps().values())
+    def read(self, reader: Reader, steps: Sequence[Step], now: float) -> dict[str, Points]:
+        """What is new since it was last asked, of steps in the order of the workflow; costs in proportion to that."""
         news: dict[str, Points] = {}
         for name in self._names:
             if name in METRICS and METRICS[name].column:
@@ -81,7 +79,7 @@ class Feeds:
             news["lost"] = _lost(reader, now)
         return news
 
-    def _metric(self, reader: Reader, key: str, steps: list) -> Points:
+    def _metric(self, reader: Reader, key: str, steps: Sequence[Step]) -> Points:
         metric = METRICS[key]
         of_kind = [s for s in steps if s.gives == metric.kind and not s.fold]
         if metric.which == "first":
@@ -91,7 +89,7 @@ class Feeds:
             found += self._rows(reader, key, step, metric.column)
         return _points(found)
 
-    def _rows(self, reader: Reader, name: str, step, column: str) -> list[tuple]:
+    def _rows(self, reader: Reader, name: str, step: Step, column: str) -> list[tuple]:
         """New rows of a step: id, exposure, acquired, value, optics; the session's first and the newest of all."""
         table = step.gives.lower()
         words = {word for word in column.replace("(", " ").replace(")", " ").split() if word.isidentifier()}
@@ -110,7 +108,7 @@ class Feeds:
                 found = [*(row for row in first if row[0] < found[0][0]), *found]
         return found
 
-    def _gain(self, reader: Reader, steps: list) -> Points:
+    def _gain(self, reader: Reader, steps: Sequence[Step]) -> Points:
         values, texts = [], []
         for step in (s for s in steps if s.gives == "Gain"):
             since = self._since.get(("gain", step.id), 0)
@@ -130,7 +128,7 @@ class Feeds:
                     texts.append(alert or "")
         return _points(values, exposures=False, texts=tuple(texts))
 
-    def _dose(self, reader: Reader, steps: list) -> Points:
+    def _dose(self, reader: Reader, steps: Sequence[Step]) -> Points:
         found, texts = [], []
         known = "dose_alert" in migrations.columns(reader.database, "micrograph")
         for step in (s for s in steps if s.protocol == "DoseAnalysis" and known):

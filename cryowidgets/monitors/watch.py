@@ -43,9 +43,10 @@ class Watch:
         """What has changed since the last look; costs in proportion to what is new."""
         now = time.time() if now is None else now
         found = self._follow_settings(reader, now)
+        steps = list(reader.steps().values())
         for name, monitor in list(self._monitors.items()):
             try:
-                changes = monitor.look(self._feeds[name].read(reader, now), now)
+                changes = monitor.look(self._feeds[name].read(reader, steps, now), now)
             except Exception as error:  # whatever a plug-in does, the session goes on
                 self._leave_out(name)
                 said = f"The monitor {name!r} failed and watches no more: {type(error).__name__}: {error}."

@@ -224,9 +224,10 @@ class Project:
         if background:
             return self._start(executor, workers, idle, retries)
         from cryowidgets.engine.engine import Engine  # needs numpy, psutil and more: not for windows
+        from cryowidgets.monitors.notify import Notifier
         from cryowidgets.monitors.watch import Watch
 
-        return Engine(self.folder, executor, workers, retries, idle, observers=[Watch()]).run(report)
+        return Engine(self.folder, executor, workers, retries, idle, observers=[Watch(), Notifier()]).run(report)
 
     def _start(self, executor: str, workers: int | None, idle: float | None, retries: int) -> subprocess.Popen:
         if self.running():
