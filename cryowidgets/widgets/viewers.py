@@ -7,41 +7,54 @@ so that it never outlives whoever started it.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
-import html
 import json
+import os
+import resource
 import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_server.auth.login import LoginFormHandler
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.services.kernels.handlers import KernelHandler
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyter_server.utils import url_path_join
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
-from tornado.web import HTTPError, authenticated
+from tornado.web import HTTPError
 from traitlets import Float
 from traitlets.config import Config
 from voila.app import Voila
+from voila.request_info_handler import RequestInfoSocketHandler
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.tornado.handler import TornadoVoilaHandler
-from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler, WebsocketHandler
 
 from cryowidgets.widgets import drawings
+from cryowidgets.widgets.gate import PROTOCOL, Flood, Gate
 from cryowidgets.widgets.server import routes
-
-PROTOCOL = "v1.kernel.websocket.jupyter.org"
+from cryowidgets.widgets.visits import UPWARDS, LoginPage, Nowhere, ViewerPage
 
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; connect-src 'self' ws: wss: blob: data:; "
     "object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
 """Browsers enforce it: a page of ours loads nothing from elsewhere."""
+
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # an address may still hold the token
+}
+LARGEST_REQUEST = 64 * 1024
+"""Bytes of the body of a request: the only one that a page makes is its token."""
 
 
 class PageServer(Voila):
@@ -53,7 +66,8 @@ class PageServer(Voila):
         super().__init__(config=configuration(settings, folder))
 
     def listen(self) -> None:
-        HTTPServer(self.app, xheaders=True).add_sockets(self._sockets)
+        limits = {"max_body_size": LARGEST_REQUEST, "max_header_size": LARGEST_REQUEST, "body_timeout": 20}
+        HTTPServer(self.app, xheaders=True, **limits).add_sockets(self._sockets)
         self.ioloop = IOLoop.current()
         threading.Thread(target=self._end_with_parent, daemon=True, name="parent").start()
         address = self._folder / "address"
@@ -67,9 +81,15 @@ class PageServer(Voila):
 
     def init_handlers(self) -> list:
         self.identity_provider.login_handler_class = LoginPage
-        replaced = {VoilaKernelWebsocketHandler: ViewerSocket, TornadoVoilaHandler: ViewerPage}
-        handlers = [(h[0], replaced.get(h[1], h[1]), *h[2:]) for h in super().init_handlers()]
-        return [*routes(self.base_url), *self._session_pages(), *handlers]
+        replaced = {
+            VoilaKernelWebsocketHandler: ViewerSocket,
+            TornadoVoilaHandler: ViewerPage,
+            KernelHandler: ViewerKernel,
+            VoilaShutdownKernelHandler: ViewerFarewell,
+        }
+        theirs = [h for h in super().init_handlers() if h[1] is not RequestInfoSocketHandler]  # it asks for no token
+        handlers = [(h[0], replaced.get(h[1], h[1]), *h[2:]) for h in theirs]
+        return [(UPWARDS, Nowhere), *routes(self.base_url), *self._session_pages(), *handlers]
 
     def _session_pages(self) -> list[tuple]:
         """Beside the wizard the pages of sessions, ``session?project=…``: each reads its own address."""
@@ -106,7 +126,11 @@ def configuration(settings: dict[str, Any], folder: Path) -> Config:
                 # From the token, so that a wall display stays logged in when the server is started again.
                 "cookie_secret": hashlib.sha256(b"cryowidgets login " + token.encode()).digest(),
                 "log_level": "INFO",
-                "tornado_settings": {"headers": {"Content-Security-Policy": POLICY}},
+                "tornado_settings": {
+                    "headers": HEADERS,
+                    "closed": settings["closed"],
+                    "viewers": settings["viewers"] + settings["pool"],
+                },
             },
             # Jupyter's own cookie name clashes where this page is shown through a Jupyter server of the same host.
             "IdentityProvider": {"cookie_name": f"cryowidgets-{hashlib.sha256(token.encode()).hexdigest()[:12]}"},
@@ -157,6 +181,7 @@ class ViewerKernels(AsyncMappingKernelManager):
         self.cull_interval = max(1, min(10, int(self.orphan_timeout / 3)))
         self._alone_since: dict[str, float] = {}
         self._had_page: set[str] = set()
+        self._visitors: dict[str, str] = {}
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """Called every few seconds for each kernel, except for those that wait in the pool."""
@@ -167,8 +192,17 @@ class ViewerKernels(AsyncMappingKernelManager):
         if alone > (self.orphan_timeout if kernel_id in self._had_page else self.arrival_timeout):
             self._alone_since.pop(kernel_id)
             self._had_page.discard(kernel_id)
+            self._visitors.pop(kernel_id, None)
             self.log.info("kernel %s has had no page for %.0f s and ends", kernel_id, alone)
             await self.shutdown_kernel(kernel_id, now=True)
+
+    def check_visitor(self, kernel_id: str, handler: JupyterHandler) -> None:
+        """A kernel is the browser's that first connected to it: nobody else may listen, speak, or end it."""
+        user = handler.current_user
+        if user is None:
+            raise HTTPError(403)
+        if kernel_id not in self or self._visitors.setdefault(kernel_id, user.username) != user.username:
+            raise HTTPError(404)
 
     def notify_connect(self, kernel_id: str) -> None:
         self._had_page.add(kernel_id)
@@ -195,53 +229,60 @@ class ViewerKernelSpecs(KernelSpecManager):
 
 
 class ViewerSocket(VoilaKernelWebsocketHandler):
-    """Refuses clients without the present protocol: Voila 0.5 loops for ever over what it would send to them."""
+    """What a page and its kernel say to each other, through a `Gate`.
+
+    Clients without the present protocol are refused: Voila 0.5 loops for ever over what it would send to them.
+    """
 
     async def get(self, kernel_id: str) -> None:
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         if PROTOCOL not in [name.strip() for name in offered.split(",")]:
             raise HTTPError(400, f"connect with the sub-protocol {PROTOCOL}")
+        self.kernel_manager.check_visitor(kernel_id, self)
+        self._gate = Gate(self.settings["closed"])
         await super().get(kernel_id)
 
+    @property
+    def max_message_size(self) -> int:
+        return self._gate.largest
 
-class ViewerPage(TornadoVoilaHandler):
-    """The page itself; who comes with the token in the address is sent on to the bare one, the token now in a cookie.
+    def on_message(self, message: bytes | str) -> None:
+        try:
+            if self._gate.lets_in(message):
+                super().on_message(message)
+        except Flood as flood:
+            self._end(flood)
 
-    The address is what everybody sees on a wall, and Voila hands it to the kernel.
-    """
+    def write_message(self, message: Any, binary: bool = False) -> Any:
+        try:
+            if isinstance(message, bytes) and self._gate.lets_out(message):
+                return WebsocketHandler.write_message(self, message, binary)
+        except Flood as flood:
+            self._end(flood)
+        return None
 
-    @authenticated
-    async def get(self, path: str | None = None) -> None:
-        asked = self.request.query_arguments
-        if "token" in asked:
-            rest = urlencode([(k, v) for k, values in asked.items() if k != "token" for v in values])
-            self.redirect(f"{self.request.path}?{rest}" if rest else self.request.path)
-        else:
-            await super().get(path)
-
-
-class LoginPage(LoginFormHandler):
-    """Asks for the token, in words of ours."""
-
-    def _render(self, message: dict | None = None) -> None:
-        wrong = "<p class=wrong>This is not the token of this page.</p>" if message else ""
-        to = html.escape(self.get_argument("next", self.base_url))
-        self.finish(LOGIN.format(base=html.escape(self.base_url), next=to, xsrf=self.xsrf_form_html(), wrong=wrong))
+    def _end(self, flood: Flood) -> None:
+        self.log.warning("kernel %s: its page is closed: %s", self.kernel_id, flood)
+        self.close(1008, str(flood))
 
 
-LOGIN = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>cryowidgets</title><link rel="icon" href="data:,">
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 18vh auto; max-width: 26em; padding: 0 1em; }}
-input {{ font: inherit; padding: .3em .5em; width: 14em; }} button {{ font: inherit; padding: .3em 1em; }}
-.wrong {{ color: #c62828; }}
-</style></head><body><h1>cryowidgets</h1>
-<p>This page shows a session to those who have its token: it stands in the address that
-<code>cryowidgets serve</code> printed.</p>{wrong}
-<form action="{base}login?next={next}" method="post">{xsrf}
-<input type="password" name="password" id="password_input" autofocus aria-label="Token"> <button>Open</button></form>
-</body></html>"""
+class ViewerKernel(KernelHandler):
+    """Whether a kernel is there, for its page; it is ended by `ViewerFarewell`."""
+
+    async def get(self, kernel_id: str) -> None:
+        self.kernel_manager.check_visitor(kernel_id, self)
+        await super().get(kernel_id)
+
+    async def delete(self, kernel_id: str) -> None:
+        raise HTTPError(405)
+
+
+class ViewerFarewell(VoilaShutdownKernelHandler):
+    """A page says that it closes, and its kernel ends."""
+
+    async def post(self, kernel_id: str) -> None:
+        self.kernel_manager.check_visitor(kernel_id, self)
+        await super().post(kernel_id)
 
 
 def main(folder: Path) -> None:
@@ -252,10 +293,24 @@ def main(folder: Path) -> None:
     except OSError as error:
         sys.exit(f"cannot listen on {settings['ip']}, port {settings['port']}: {error.strerror}")
     settings["port"] = sockets[0].getsockname()[1]
+    restrain(settings["closed"])
     drawings.write(folder / "drawings.json")
     server = PageServer(settings, folder, sockets)
     server.initialize([])
     server.start()
+
+
+def restrain(closed: bool) -> None:
+    """Have no right that a page does not need, in this process and its kernels, for as long as they live."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory with a token in it stays where it is
+    if closed:
+        os.nice(5)  # who looks on does not slow down what is looked at
+    with suppress(AttributeError, OSError):  # Linux
+        ctypes.CDLL(None).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+_NO_NEW_PRIVS = 38
+"""From linux/prctl.h: no program that is started gives more rights than there are, as those of `sudo` would."""
 
 
 if __name__ == "__main__":
