@@ -92,7 +92,7 @@ class CtfPanel(W.Box):
         self._shown = key
         self.picture.show(ctf.picture if ctf else "")
         names = ["frequency", "observed", "fitted", "agreement"]
-        self.curve.replace(dict(zip(names, _curve(ctf.curve if ctf else ""), strict=True)))
+        self.curve.replace(dict(zip(names, curve(ctf.curve if ctf else ""), strict=True)))
 
 
 class QualityPanel(W.HTML):
@@ -183,7 +183,8 @@ def troubles(row: ExposureRow, tracebacks: bool) -> str:
     return "".join(parts)
 
 
-def _curve(path: str) -> np.ndarray:
+def curve(path: str) -> np.ndarray:
+    """Rotational average of a spectrum from its file, (4, n); of no values where there is none to be read."""
     if path:
         try:
             curve = np.load(path, allow_pickle=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,35 +14,55 @@ _TIMES = (1, 2, 5, 10, 20, 50, 100)  # what is small even then shall look small
 
 
 def overlay(micrograph: Micrograph) -> str:
-    """An SVG that lies over the thumbnail, and says by how much motion is magnified; empty where there is none.
+    """An SVG that lies over the thumbnail, and says by how much motion is magnified; empty where there is none."""
+    found = ways(micrograph)
+    if found is None:
+        return ""
+    lines = "".join(
+        f"<polyline points='{' '.join(f'{x:.1f},{y:.1f}' for y, x in centre + found.times * way)}'/>"
+        f"<circle cx='{centre[1]:.1f}' cy='{centre[0]:.1f}' r='{found.width / 200:.1f}'/>"
+        for centre, way in zip(found.centres, found.tracks, strict=True)
+    )
+    return (
+        f"<svg class='cw-tracks' viewBox='0 0 {found.width:.0f} {found.height:.0f}' data-times='{found.times}'>"
+        f"{lines}</svg><div class='cw-tracks-said'>{found.words}</div>"
+    )
 
-    Drawn is how each part moved beside the frame as a whole, whose own path has a plot of its own. Lines are as long as
-    they can be without running into each other.
+
+@dataclass(frozen=True)
+class Ways:
+    """How parts of a frame moved beside it, in px of the movie: centres (n, 2), tracks (n, frames, 2) as y, x."""
+
+    centres: np.ndarray
+    tracks: np.ndarray
+    height: float
+    width: float
+    times: int
+    """by how much motion is to be magnified, that it is seen"""
+    words: str
+
+
+def ways(micrograph: Micrograph) -> Ways | None:
+    """How each part of a micrograph moved beside the frame as a whole, whose own path has a plot of its own.
+
+    Lines are as long as they can be without running into each other. None where there is nothing to draw.
     """
     found = _read(micrograph.local_motion)
     if found is None or micrograph.shifts is None:
-        return ""
+        return None
     centres, tracks = found
     if tracks.shape[1] != len(micrograph.shifts):
-        return ""
-    ways = tracks - micrograph.shifts
-    longest = float(np.sqrt(np.square(ways).sum(axis=-1)).max(initial=0))
+        return None
+    beside = tracks - micrograph.shifts
+    longest = float(np.sqrt(np.square(beside).sum(axis=-1)).max(initial=0))
     if not longest > 0:
-        return ""
+        return None
     binning = micrograph.pixel_size / micrograph.optics.pixel_size if micrograph.optics else 1.0
     height, width = micrograph.height * binning, micrograph.width * binning
     room = 0.8 * np.sqrt(height * width / len(centres))
     times = max((n for n in _TIMES if n * longest <= room), default=1)
-    lines = "".join(
-        f"<polyline points='{' '.join(f'{x:.1f},{y:.1f}' for y, x in centre + times * way)}'/>"
-        f"<circle cx='{centre[1]:.1f}' cy='{centre[0]:.1f}' r='{width / 200:.1f}'/>"
-        for centre, way in zip(centres, ways, strict=True)
-    )
     far = texts.number(longest * micrograph.pixel_size / binning, 1, "Å")
-    return (
-        f"<svg class='cw-tracks' viewBox='0 0 {width:.0f} {height:.0f}' data-times='{times}'>{lines}</svg>"
-        f"<div class='cw-tracks-said'>parts moved up to {far}, drawn × {times}</div>"
-    )
+    return Ways(centres, beside, height, width, times, f"parts moved up to {far}, drawn × {times}")
 
 
 def _read(path: str) -> tuple[np.ndarray, np.ndarray] | None:
