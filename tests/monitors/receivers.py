@@ -9,8 +9,14 @@ import json
 import socket
 import threading
 import time
+import warnings
 
+import apprise
 from aiosmtpd.controller import Controller
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of what the services of apprise import, at their first use
+    apprise.Apprise().add("json://127.0.0.1")
 
 
 class Mail:
