@@ -219,7 +219,7 @@ def shares(name: str, parts: Sequence[tuple[str, int, str]]) -> Markup:
             )
             at += width
     told = ", ".join(f"{label} {count} ({100 * count / whole:.1f} %)" for label, count, _ in parts if count)
-    return _svg(name, told, size, drawn)
+    return _svg(name, told, size, drawn, stretch=True)
 
 
 class _Frame:
@@ -243,14 +243,17 @@ class _Frame:
     def grid(self, upright: bool = True) -> str:
         """Lines at the ticks, with what is written there, and the titles of the axes."""
         room = self.right - self.left
-        across = self._x.ticks(max(2, int(room / (74 if self._x.clock else 56))))
+        across = self._x.ticks(max(2, int(room / (66 if self._x.clock else 44))))
         up = self._y.ticks(4)
         px = self.x(np.array([value for value, _ in across]))
         py = self.y(np.array([value for value, _ in up]))
         ways = "".join(f"M{self.left:.1f} {y:.1f}H{self.right:.1f}" for y in py)
         ways += "".join(f"M{x:.1f} {self.top:.1f}V{self.bottom:.1f}" for x in px) if upright else ""
         written = [_text(self.left - 5, y + 3.5, text, "end", SOFT) for y, (_, text) in zip(py, up, strict=True)]
-        written += [_text(x, self.bottom + 13, text, "middle", SOFT) for x, (_, text) in zip(px, across, strict=True)]
+        for x, (_, text) in zip(px, across, strict=True):
+            room = 3.3 * len(text)  # half of its width: what would reach over the edge stands before it
+            at, anchor = (self.right + RIGHT, "end") if x + room > self.right + RIGHT else (x, "middle")
+            written.append(_text(at, self.bottom + 13, text, anchor, SOFT))
         middle = (self.left + self.right) / 2
         written.append(_text(middle, self.bottom + 28, _timed(self._x), "middle", SOFT))
         height = (self.top + self.bottom) / 2
@@ -329,10 +332,10 @@ def _told(axis: Axis, values: np.ndarray, nothing: str) -> str:
     return f"{axis.label} from {least:.3g} to {most:.3g}, median {middle:.3g} {axis.unit}".rstrip()
 
 
-def _svg(name: str, told: str, size: tuple[float, float], parts: Sequence[str]) -> Markup:
+def _svg(name: str, told: str, size: tuple[float, float], parts: Sequence[str], stretch: bool = False) -> Markup:
     label = html.escape(f"{name}: {told}")
     return Markup(
         f'<svg viewBox="0 0 {size[0]:.0f} {size[1]:.0f}" role="img" aria-label="{label}" '
-        f'xmlns="http://www.w3.org/2000/svg"><title>{html.escape(name)}</title>'
+        f'preserveAspectRatio="{"none" if stretch else "xMidYMid"}" xmlns="http://www.w3.org/2000/svg"><title>{html.escape(name)}</title>'
         f"<desc>{html.escape(told)}</desc>{''.join(parts)}</svg>"
     )

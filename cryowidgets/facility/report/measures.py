@@ -16,6 +16,7 @@ from cryowidgets.store.thresholds import Cut
 CHARTED = ("drift", "defocus", "astigmatism", "resolution", "phase_shift", "ice", "quality", "picks", "particles")
 """Numbers that have charts; others have them where a threshold is on them."""
 BINS = 240
+NEWEST = 50
 COLUMNS = 44
 
 
@@ -63,10 +64,12 @@ def measured(overview: Overview, cut: Cut, gap: float) -> list[dict[str, Any]]:
 
 
 def statistics(overview: Overview) -> list[dict[str, str]]:
-    """Every number of the workflow: how many exposures have it, median and range."""
+    """Every number of the workflow: how many exposures have it, median and range, and the median of the newest 50."""
     rows = []
+    by_time = np.argsort(overview.acquired, kind="stable")
     for key, metric in overview.metrics.items():
-        known = overview.values[key][np.isfinite(overview.values[key])]
+        values = overview.values[key][by_time]
+        known = values[np.isfinite(values)]
         if not known.size or key == "angle" or (key == "phase_shift" and not known.any()):
             continue  # a direction has no median
         least, p5, middle, p95, most = (metric.text(float(v), False) for v in np.percentile(known, [0, 5, 50, 95, 100]))
@@ -81,6 +84,7 @@ def statistics(overview: Overview) -> list[dict[str, str]]:
                 "median": middle,
                 "p95": p95,
                 "most": most,
+                "newest": metric.text(float(np.median(known[-NEWEST:])), False),
             }
         )
     return rows

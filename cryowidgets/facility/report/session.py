@@ -14,7 +14,7 @@ from cryowidgets.store.overview import STATES, Overview
 from cryowidgets.store.queries import Reader, Session
 from cryowidgets.store.thresholds import Cut
 
-SQUARES = 24
+SQUARES = 16
 """Grid squares that are listed; of more, the newest."""
 KNOWN = {"user": "User", "operator": "Operator", "microscope": "Microscope", "sample": "Sample", "proposal": "Proposal"}
 """Settings of a project that are shown where somebody has given them."""
