@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from cryowidgets.cli import (
-    alerts,
     batch,
     compile,
+    data,
     demo,
     export,
     library,
@@ -54,8 +54,8 @@ def main() -> None:
 
 
 _ORDER = """
-demo template wizard new run serve status alerts monitor stop pause resume reopen retry reject readmit set add
-link hold release restart reset report export import batch library project scipion sim compile plugins show
+demo template wizard new run serve status stop pause resume reopen retry reject readmit set add link hold release
+restart reset report export import batch data clean restore archive library project scipion sim compile plugins show
 """
 for _command in sorted(
     (
@@ -63,10 +63,10 @@ for _command in sorted(
         *steps.COMMANDS,
         *look.COMMANDS,
         *serve.COMMANDS,
-        *alerts.COMMANDS,
         *batch.COMMANDS,
         *report.COMMANDS,
         *export.COMMANDS,
+        *data.COMMANDS,
         *scipion.COMMANDS,
         *demo.COMMANDS,
         *sim.COMMANDS,

@@ -64,7 +64,11 @@ def exposure(row: ExposureRow) -> str:
     for step, item in row.items.items():
         lines += ["", f"{step}: {type(item).__name__}"]
         fields = [(n, getattr(item, n), f.metadata.get("unit", "")) for n, f in item.columns().items()]
-        lines += [f"  {n:<16} {_value(v)} {unit}".rstrip() for n, v, unit in fields if not isinstance(v, np.ndarray)]
+        lines += [
+            f"  {n:<16} {_value(v)} {'(cleaned)' if v in row.cleaned else unit}".rstrip()
+            for n, v, unit in fields
+            if not isinstance(v, np.ndarray)
+        ]
     attempts = [(t.step, t.attempt, t.state, _clock(t.started), t.host or "", t.error or "") for t in row.tasks]
     if attempts:
         lines += ["", table(("step", "attempt", "state", "started", "host", ""), attempts)]

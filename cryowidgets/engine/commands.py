@@ -198,7 +198,7 @@ def _clean(
         chosen += cleaning.raw_of_rejected(engine.store.query, engine.store.steps())
     count, size = cleaning.mark(engine.store, chosen, why)
     engine.desk.again.refresh()
-    return "; ".join([f"{count} files of {size / 1e9:.2f} GB are cleaned: {why}", *kept])
+    return cleaning.said(count, size, why, kept)
 
 
 def _restore(engine: Engine, exposures: Sequence[int] | None = None, step: str | None = None) -> str:
@@ -206,11 +206,11 @@ def _restore(engine: Engine, exposures: Sequence[int] | None = None, step: str |
         _step(engine, step)
     named = None if exposures is None else list(_exposures(engine, None, exposures))
     count = engine.desk.restore(named, step)
-    return f"files of {count} results are made again" if count else "nothing of that was cleaned"
+    return _restoring(count).removeprefix("; ") or "nothing was cleaned there"
 
 
 def _restoring(count: int) -> str:
-    return f"; cleaned files of {count} results are made again" if count else ""
+    return f"; cleaned files of {count} result{'s' * (count > 1)} are made again" if count else ""
 
 
 def _flag(engine: Engine, exposure: int | None = None, on: bool = True, exposures: Sequence[int] = ()) -> str:

@@ -180,6 +180,20 @@ def _through(query: Query, steps: Mapping[str, Step], step: Step) -> set[int]:
     return rest
 
 
+def size(count: float) -> str:
+    """Bytes as people say them: 0 B, 12 kB, 3.4 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def said(count: int, bytes: int, why: str, kept: Iterable[str]) -> str:
+    """What was done, as it stands in the log."""
+    return "; ".join([f"{count} file{'s' if count != 1 else ''} of {size(bytes)} cleaned: {why}", *kept])
+
+
 # Taking away ----------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from cryowidgets.engine import inbox
 from cryowidgets.engine.engine import Engine
+from cryowidgets.facility import archive
 from cryowidgets.io import mrc
 from cryowidgets.project import Project
 from cryowidgets.sim import microscope
@@ -183,3 +185,25 @@ def test_raw_movies_go_only_of_the_rejected_and_by_name(project, tmp_path):
     assert path.exists()
     assert run(project.folder, ("restore", {})).finished
     assert "movies come from elsewhere" in said(project.folder, "warning")[-1]
+
+
+def test_an_archive_opens_again_and_what_was_left_out_is_made_again(project, tmp_path):
+    before, rows = images(project.folder), ids(project.folder)
+    made = archive.archive(project.folder, tmp_path / "s.tar.gz")
+    assert (made.left_out, made.missing) == (18, 0)
+    (tmp_path / "elsewhere").mkdir()
+    with tarfile.open(tmp_path / "s.tar.gz") as tar:
+        tar.extractall(tmp_path / "elsewhere", filter="data")
+    folder = tmp_path / "elsewhere" / "p"
+    with Reader(folder) as reader, project.reader() as original:
+        assert reader.settings() == original.settings()
+        assert reader.session().done == 3
+        assert Path(reader.exposure(1).items["align"].thumbnail).is_file()
+        assert reader.exposure(1).items["align"].path in reader.exposure(1).cleaned
+    assert not images(folder)
+    assert run(folder, ("restore", {})).finished
+    found = images(folder)
+    assert list(found) == list(before)
+    for name, image in before.items():
+        np.testing.assert_array_equal(found[name], image, err_msg=name)
+    assert ids(folder) == rows

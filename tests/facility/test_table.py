@@ -11,7 +11,6 @@ import pytest
 from cryowidgets.facility import table
 from cryowidgets.store.overview import Overview
 from cryowidgets.store.queries import Reader
-
 from tests.filled import FilledSession
 
 
