@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -62,7 +63,8 @@ def _binned(times: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _medians(values: np.ndarray, part: np.ndarray) -> np.ndarray:
-    return np.array([np.median(values[part == p]) for p in np.unique(part)])  
+    edges = np.flatnonzero(np.diff(part)) + 1
+    return np.array([statistics.median(some) for some in np.split(values, edges)])  # of a few: numpy's takes longer  
 
 
 def _joined(times: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
