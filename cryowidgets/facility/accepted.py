@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,36 @@ def accepted(reader: Reader, kind: type[Item], thresholds: bool = True) -> dict[
         overview.refresh(reader)
         out = out.union(overview.id[~overview.accepted(cut)].tolist())
     return {row["exposure"]: row for row in found if row["exposure"] not in out}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How many exposures are handed on, and why the others are not; together they are all."""
+
+    accepted: int
+    by_person: int
+    by_gates: int
+    by_thresholds: int
+    unfinished: int
+    """that wait, are under way, or failed"""
+
+    def __str__(self) -> str:
+        said = {"a person": self.by_person, "gates": self.by_gates, "thresholds": self.by_thresholds}
+        why = ", ".join(f"{count} by {who}" for who, count in said.items())
+        rest = f"; {self.unfinished} not done" if self.unfinished else ""
+        return f"{self.accepted} exposures accepted; left out: {why}{rest}"
+
+
+def left_out(reader: Reader, thresholds: bool = True) -> LeftOut:
+    """Who counts, and who does not."""
+    overview = Overview()
+    overview.refresh(reader)
+    cut = reader.thresholds() if thresholds else {}
+    counts = overview.count(cut)
+    done = overview.count({}).accepted
+    by_person = reader.query("SELECT count(*) FROM exposure WHERE rejected IS NOT NULL")[0][0]
+    unfinished = len(overview) - done - counts.rejected
+    return LeftOut(counts.accepted, by_person, counts.rejected - by_person, done - counts.accepted, unfinished)
 
 
 def _chooses(protocol: str) -> bool:

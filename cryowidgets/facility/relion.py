@@ -8,6 +8,8 @@
     OUT/Movies/                        links to the raw movies and their gain references
     OUT/MotionCorr/NAME.star, …        shifts, sums and power spectrum of each movie
     OUT/CtfFind/NAME.ctf               spectrum with its fit
+    OUT/autopick.star                  where there are picks: the coordinates of each micrograph, in AutoPick/
+    OUT/particles.star                 where there are particles, with the stacks in Extract/
 
 RELION names everything relative to the folder that it runs in: therefore the links. Layout and names are those of
 RELION 3.1 and later (Conventions and STAR files in its documentation, https://relion.readthedocs.io).
@@ -20,17 +22,18 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.facility.accepted import accepted
+from cryowidgets.facility import particles
+from cryowidgets.facility.accepted import LeftOut, accepted, left_out
 from cryowidgets.io import gain, mrc, star
 from cryowidgets.kernels.spectrum import power_spectrum
-from cryowidgets.model import Ctf, Micrograph, Movie, Optics
+from cryowidgets.model import Ctf, Micrograph, Movie, Optics, Particles, Picks
 from cryowidgets.protocols.spectra import read_spectrum
 from cryowidgets.store.queries import Reader
 
@@ -40,11 +43,17 @@ WORST_RESOLUTION = 25.0
 
 @dataclass(frozen=True)
 class Exported:
-    """How many rows each of the three star files has."""
+    """How many rows each of the star files has."""
 
     movies: int
     micrographs: int
     ctfs: int
+    picked: int = 0
+    """micrographs with picks"""
+    particles: int = 0
+    cleaned: int = 0
+    """micrographs left out since their images were cleaned"""
+    left_out: LeftOut | None = field(default=None, compare=False)
 
 
 def export(
@@ -103,9 +112,14 @@ class _Export:
         movies = accepted(self._reader, Movie, self._thresholds)
         if not movies:
             raise ProjectError(f"{self._reader.folder} has no movies to export yet.")
-        for folder in ("Movies", "MotionCorr", "CtfFind") if self._images else ("MotionCorr",):
+        picks = {e: row for e, row in accepted(self._reader, Picks, self._thresholds).items() if row["count"]}
+        stacks = {e: row for e, row in accepted(self._reader, Particles, self._thresholds).items() if row["count"]}
+        more = [*(["AutoPick"] if picks else []), *(["Extract"] if stacks else [])]
+        for folder in ("Movies", "MotionCorr", "CtfFind", *more) if self._images else ("MotionCorr",):
             (self._out / folder).mkdir(parents=True, exist_ok=True)
         micrographs = accepted(self._reader, Micrograph, self._thresholds)
+        there = {e: m for e, m in micrographs.items() if not self._images or self._image(m)}
+        cleaned, micrographs = len(micrographs) - len(there), there
         ctfs = accepted(self._reader, Ctf, self._thresholds)
         ctfs = {e: ctf for e, ctf in ctfs.items() if math.isfinite(ctf["defocus_u"])}
 
@@ -125,14 +139,20 @@ class _Export:
         self._table("movies.star", "movies", raw, {})
         self._table("corrected_micrographs.star", "micrographs", corrected, pixels)
         self._table("micrographs_ctf.star", "micrographs", fitted, pixels)
-        return Exported(len(raw), len(corrected), len(fitted))
+        picked = self._picks(picks, corrected)
+        count = self._particles(stacks, corrected)
+        left = left_out(self._reader, self._thresholds)
+        return Exported(len(raw), len(corrected), len(fitted), picked, count, cleaned, left)
 
     # Rows -------------------------------------------------------------------------------------------------------
 
     def _micrograph(self, m: Mapping[str, Any]) -> dict[str, Any]:
         name = m["name"]
-        plain = self._place(m["path"], f"MotionCorr/{name}{'_noDW' if m['dose_weighted'] else ''}.mrc")
-        weighted = self._place(m["dose_weighted"], f"MotionCorr/{name}.mrc") if m["dose_weighted"] else plain
+        main = self._image(m) or m["dose_weighted"] or m["path"]
+        weighted = self._place(main, f"MotionCorr/{name}.mrc")
+        plain = weighted
+        if main != m["path"] and (not self._images or self._there(m["path"])):
+            plain = self._place(m["path"], f"MotionCorr/{name}_noDW.mrc")
         return {
             "rlnMicrographName": weighted,
             "rlnMicrographNameNoDW": plain,
@@ -146,7 +166,7 @@ class _Export:
     def _ctf(self, c: Mapping[str, Any]) -> dict[str, Any]:
         resolution = c["fit_resolution"]
         return {
-            "rlnCtfImage": self._place(c["spectrum"], f"CtfFind/{c['name']}.ctf") + ":mrc",
+            "rlnCtfImage": self._spectrum(c),
             "rlnDefocusU": _number(c["defocus_u"]),
             "rlnDefocusV": _number(c["defocus_v"]),
             "rlnCtfAstigmatism": _number(c["astigmatism"]),
@@ -158,29 +178,50 @@ class _Export:
         }
 
     def _table(self, file: str, block: str, rows: dict[int, dict[str, Any]], pixels: Mapping[int, float]) -> None:
-        """Write rows by exposure below the optics groups that they need: one for each setting and pixel size."""
         if not rows:
             (self._out / file).unlink(missing_ok=True)  # one of an export before
             return
-        groups: dict[tuple[Optics, float | None], int] = {}
-        numbers = [groups.setdefault((self._optics[e], pixels.get(e)), len(groups) + 1) for e in rows]
-        names = _unique([optics.name for optics, _ in groups])
-        settings = [
+        self._star(file, blocks(block, rows, self._optics, pixels))
+
+    def _picks(self, picks: dict[int, dict[str, Any]], corrected: Mapping[int, dict[str, Any]]) -> int:
+        """Coordinates of each micrograph that there is."""
+        rows = [
             {
-                "rlnOpticsGroupName": name,
-                "rlnOpticsGroup": number,
-                "rlnMicrographOriginalPixelSize": _number(optics.pixel_size),
-                "rlnVoltage": _number(optics.voltage),
-                "rlnSphericalAberration": _number(optics.cs),
-                "rlnAmplitudeContrast": _number(optics.amplitude_contrast),
-                **({} if pixel is None else {"rlnMicrographPixelSize": _number(pixel)}),
+                "rlnMicrographName": corrected[e]["rlnMicrographName"],
+                "rlnMicrographCoordinates": self._place(row["path"], f"AutoPick/{row['name']}_autopick.star"),
             }
-            for name, ((optics, pixel), number) in zip(names, groups.items(), strict=True)
+            for e, row in picks.items()
+            if e in corrected
         ]
-        body = [{**row, "rlnOpticsGroup": number} for row, number in zip(rows.values(), numbers, strict=True)]
-        self._star(file, {"optics": _columns(settings), block: _columns(body)})
+        if rows and self._images:
+            self._star("autopick.star", {"coordinate_files": _columns(rows)})
+        else:
+            (self._out / "autopick.star").unlink(missing_ok=True)
+        return len(rows)
+
+    def _particles(self, stacks: dict[int, dict[str, Any]], corrected: Mapping[int, dict[str, Any]]) -> int:
+        there = [row for e, row in stacks.items() if e in corrected and (not self._images or self._there(row["path"]))]
+        return particles.particles(
+            self._out / "particles.star",
+            self._reader.folder,
+            there,
+            lambda row: self._place(row["path"], f"Extract/{row['name']}.mrcs"),
+            lambda row: corrected[row["exposure"]]["rlnMicrographName"],
+        )
 
     # Files ------------------------------------------------------------------------------------------------------
+
+    def _there(self, path: str) -> bool:
+        return bool(path) and (self._reader.folder / path).is_file()
+
+    def _image(self, m: Mapping[str, Any]) -> str:
+        """The micrograph that others work with; empty where it was cleaned."""
+        return next((path for path in (m["dose_weighted"], m["path"]) if self._there(path)), "")
+
+    def _spectrum(self, c: Mapping[str, Any]) -> str:
+        if self._images and not self._there(c["spectrum"]):
+            return "None"  # as RELION writes where there is none
+        return self._place(c["spectrum"], f"CtfFind/{c['name']}.ctf") + ":mrc"
 
     def _place(self, source: str, name: str, link: bool = False) -> str:
         """Have a file of the project, or from anywhere, under a name in the RELION project; returns that name."""
@@ -244,7 +285,8 @@ class _Export:
         if not self._images:
             return name
         kept = self._reader.folder / m["power_spectrum"] if m["power_spectrum"] else None
-        origin = kept if kept is not None and kept.exists() else self._reader.folder / m["path"]
+        plain = m["path"] if self._there(m["path"]) else self._image(m)  # the better one was cleaned
+        origin = kept if kept is not None and kept.exists() else self._reader.folder / plain
         target = self._out / name
         if not (target.exists() and target.stat().st_mtime_ns == origin.stat().st_mtime_ns):
             if origin == kept:
@@ -265,13 +307,30 @@ def _full(half: np.ndarray) -> np.ndarray:
     return np.fft.fftshift(np.concatenate([half, mirrored], axis=1))
 
 
+def blocks(
+    name: str, rows: Mapping[int, Mapping[str, Any]], optics: Mapping[int, Optics], pixels: Mapping[int, float]
+) -> dict[str, dict[str, list[Any]]]:
+    """A table of rows by exposure, below the optics groups that they need: one for each setting and pixel size."""
+    groups: dict[tuple[Optics, float | None], int] = {}
+    numbers = [groups.setdefault((optics[e], pixels.get(e)), len(groups) + 1) for e in rows]
+    settings = [
+        {
+            "rlnOpticsGroupName": group.name,
+            "rlnOpticsGroup": number,
+            "rlnMicrographOriginalPixelSize": _number(group.pixel_size),
+            "rlnVoltage": _number(group.voltage),
+            "rlnSphericalAberration": _number(group.cs),
+            "rlnAmplitudeContrast": _number(group.amplitude_contrast),
+            **({} if pixel is None else {"rlnMicrographPixelSize": _number(pixel)}),
+        }
+        for (group, pixel), number in groups.items()
+    ]
+    body = [{**row, "rlnOpticsGroup": number} for row, number in zip(rows.values(), numbers, strict=True)]
+    return {"optics": _columns(particles.unique(settings)), name: _columns(body)}
+
+
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Groups of one name and different settings get a number: RELION would take them for one."""
-    return [name if names.count(name) == 1 else f"{name}_{names[: i + 1].count(name)}" for i, name in enumerate(names)]
 
 
 def _same(origin: Path, target: Path) -> bool:

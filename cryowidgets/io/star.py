@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,19 +93,28 @@ def parse(text: str, path: str | os.PathLike = "the star file") -> dict[str, dic
 
 
 def _block(path: str | os.PathLike, name: str, block: Block) -> str:
-    head = f"\n# version 30001\n\ndata_{name}\n\n"
+    top = f"\n# version 30001\n\ndata_{name}\n\n"
     tabular = [_is_column(value) for value in block.values()]
     if any(tabular) and not all(tabular):
         raise ValueError(f"block {name} of {path} mixes columns and single values")
     if not any(tabular):
         width = max((len(column) for column in block), default=0) + 2
-        return head + "".join(f"_{column:<{width}} {_text(value)}\n" for column, value in block.items()) + " \n"
+        return top + "".join(f"_{column:<{width}} {_text(value)}\n" for column, value in block.items()) + " \n"
     lengths = {column: len(values) for column, values in block.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the columns of block {name} of {path} differ in length: {lengths}")
-    names = "".join(f"_{column} #{i} \n" for i, column in enumerate(block, 1))
-    rows = ("  ".join(f"{_text(value):>12}" for value in row) + " \n" for row in zip(*block.values(), strict=True))
-    return f"{head}loop_ \n{names}{''.join(rows)} \n"
+    return "".join([head(name, block), *map(row, zip(*block.values(), strict=True)), " \n"])
+
+
+def head(name: str, columns: Iterable[str]) -> str:
+    """The text above the rows of a table; a table that is written in parts ends with a line that holds a space."""
+    names = "".join(f"_{column} #{i} \n" for i, column in enumerate(columns, 1))
+    return f"\n# version 30001\n\ndata_{name}\n\nloop_ \n{names}"
+
+
+def row(values: Sequence[Any]) -> str:
+    """A line of a table."""
+    return "  ".join(f"{_text(value):>12}" for value in values) + " \n"
 
 
 def _is_column(value: Any) -> bool:
