@@ -59,6 +59,10 @@ class Watch:
         """How the quantities of each monitor that is on stood at the last look."""
         return {name: monitor.watched() for name, monitor in self._monitors.items()}
 
+    def off(self) -> list[str]:
+        """Names of the monitors that a person switched off."""
+        return [name for name, setting in (self._settings or {}).items() if not setting.on]
+
     def _follow_settings(self, reader: Reader, now: float) -> list[Change]:
         """Make monitors anew whose settings have changed; end the alerts of those that are off."""
         kept = reader.settings().get(settings.KEY, "")
