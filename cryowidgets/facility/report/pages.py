@@ -55,15 +55,31 @@ def location(folder: Path | str | None = None) -> Path | None:
     return place
 
 
-def render(context: Mapping[str, Any], folder: Path | None, album: Album) -> Rendered:
-    """The page by a site's template; where that is broken, by ours, and with a sentence that says where."""
-    if folder is None:
-        return Rendered(_environment(None, album).get_template(PAGE).render(context))
-    try:
-        return Rendered(_environment(folder, album).get_template(PAGE).render(context))
-    except Exception as error:  # whatever a template can do wrong: it is a program of the site
-        fault = f"The template of the site is not used: {_fault(error, folder)}"
-    return Rendered(_environment(None, album).get_template(PAGE).render({**context, "fault": fault}), fault)
+class Pages:
+    """Makes the page again and again, by a site's template or by ours; a template that is changed is read again.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Of the site's template.
+    album : Album
+        Where its pictures are taken along.
+    """
+
+    def __init__(self, folder: Path | None, album: Album) -> None:
+        self._folder = folder
+        self._ours = _environment(None, album)
+        self._theirs = _environment(folder, album) if folder else None
+
+    def render(self, context: Mapping[str, Any]) -> Rendered:
+        """The page by a site's template; where that is broken, by ours, and with a sentence that says where."""
+        fault = ""
+        if self._theirs is not None and self._folder is not None:
+            try:
+                return Rendered(self._theirs.get_template(PAGE).render(context))
+            except Exception as error:  # whatever a template can do wrong: it is a program of the site
+                fault = f"The template of the site is not used: {_fault(error, self._folder)}"
+        return Rendered(self._ours.get_template(PAGE).render({**context, "fault": fault}), fault)
 
 
 def _environment(folder: Path | None, album: Album) -> jinja2.Environment:

@@ -96,12 +96,13 @@ class Report:
         Reader(self.project).close()
         self.folder = Path(out).expanduser().absolute() if out else self.project / FOLDER
         self.every = every
-        self._template = pages.location(template)
+        place = pages.location(template)
         self._pdf, self._publish, self._inside = pdf, publish, inside
         self._check()
         self._tables = Tables(self.folder, parquet)
         self._overview = Overview()
         self._album = pictures.Album(self.folder / "images", inside)
+        self._pages = pages.Pages(place, self._album)
         self._extremes = pictures.Extremes()
         self._software = methods.Software()
         self._room = machine.Room(self.project)
@@ -135,7 +136,7 @@ class Report:
         files = self._tables.write(reader, self._overview, change)
         self._album.begin()
         context = self._context(reader, [*files, *([self.folder / PDF] if self._pdf else [])])
-        rendered = pages.render(context, self._template, self._album)
+        rendered = self._pages.render(context)
         notes = [rendered.fault] if rendered.fault else []
         page = put(self.folder / PAGE, rendered.html.encode())
         self._album.tidy()
