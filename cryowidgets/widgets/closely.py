@@ -103,6 +103,7 @@ class Closely(W.Box):
         mode = self.modes.shown
         for name in MODES[:4]:
             (self._pictures.add_class if name == mode else self._pictures.remove_class)(f"cw-ex-mode-{name.lower()}")
+        self.micrograph.motion = mode == "Motion"
         show_if(self._pictures, mode in MODES[:4])
         show_if(self._details, mode == "Details")
         show_if(self._log, mode == "Log")

@@ -21,6 +21,7 @@ from cryowidgets.widgets.tabs import Tabs
 from cryowidgets.widgets.window import box, show_if
 
 TABLE = "Table"
+_CAPTIONS = {"Micrographs": ("drift", "resolution"), "Spectra": ("defocus", "resolution"), "Picks": ("picks", "drift")}
 PICTURES = {"Micrographs": ("Micrograph", "thumbnail"), "Spectra": ("Ctf", "picture"), "Picks": ("Picks", "thumbnail")}
 """Kinds of pictures: the item that has them, and its column."""
 NUMBERS = ("drift", "defocus", "astigmatism", "resolution", "ice", "quality", "picks", "particles")
@@ -50,6 +51,8 @@ class ExposureList(W.Box):
         """Rows of the overview, in the order of the list."""
         self._reader: Reader | None = None
         self._spec: object = None
+        self._times = 0  # that there was news
+        self._measured: list[str] = []  # numbers that any exposure has
         self._anchor: int | None = None
         self._shown: int | None = None
         self._stepped = False
@@ -80,7 +83,8 @@ class ExposureList(W.Box):
         self._list(cut)
         self._name()
         self._offer(reader)
-        self.filters.refresh(page.overview, cut, len(page.marked), len(self.listed))
+        stamp = (self._times, self._spec)
+        self.filters.refresh(page.overview, self._measured, cut, len(page.marked), len(self.listed), stamp)
         if self.kinds.shown == TABLE:
             self._head()
             self.table.refresh()
@@ -101,7 +105,12 @@ class ExposureList(W.Box):
         marked = page.marked.tobytes() if "marked" in sift.marks else b""
         sifted = (sift.text, frozenset(sift.states), frozenset(sift.marks), tuple(sorted(sift.ranges.items())))
         spec = (*sifted, sift.key, sift.descending, tuple(cut.items()), marked)
-        if news.fresh or len(news.rows) or spec != self._spec:
+        new = news.fresh or len(news.rows) > 0
+        if new:
+            self._times += 1
+            values = page.overview.values
+            self._measured = [key for key in page.overview.metrics if np.isfinite(values[key]).any()]
+        if new or spec != self._spec:
             self._spec = spec
             self.listed = sift.rows(page.overview, cut, page.marked)
 
@@ -151,8 +160,7 @@ class ExposureList(W.Box):
             self.table.order = order
 
     def _numbers(self) -> list[str]:
-        overview = self._page.overview
-        return [k for k in NUMBERS if k in overview.metrics and np.isfinite(overview.values[k]).any()]
+        return [key for key in NUMBERS if key in self._measured]
 
     def _table_rows(self, first: int, count: int) -> tuple[int, list[Row]]:
         overview = self._page.overview
@@ -172,7 +180,7 @@ class ExposureList(W.Box):
         overview = self._page.overview
         found = self._slice(first, count)
         pictures = self._pictures([int(overview.id[row]) for row, _, _ in found])
-        said = [key for key in ("drift", "resolution", "picks") if key in overview.values]
+        said = [key for key in _CAPTIONS[self.kinds.shown] if key in overview.values]
         made = []
         for row, why, marked in found:
             id, state = int(overview.id[row]), STATES[overview.state[row]]

@@ -95,7 +95,8 @@ async function render({ model, el, signal }) {
       chip(`${c.label} ${c.n.toLocaleString("en").replaceAll(",", "\u202f")}`, c.on, say({ type: "toggle", what: c.what, name: c.name }), c.help),
     ];
     const bar = plain("", "cw-ex-bar");
-    line.replaceChildren(group("state", named(states.map(made))), bar, group("marks", named(marks.map(made))));
+    const count = plain(model.get("said"), "cw-ex-said-count");
+    line.replaceChildren(group("state", named(states.map(made))), bar, group("marks", named(marks.map(made))), count);
     const numbers = model.get("numbers").map((n) => {
       const one = chip(n.said || n.label, Boolean(n.said), () => model.send({ type: "open", key: n.key }), n.help);
       one.setAttribute("aria-expanded", n.key === model.get("opened").key);
@@ -108,7 +109,6 @@ async function render({ model, el, signal }) {
     }
     const some = counts.some((c) => c.on) || model.get("numbers").some((n) => n.said) || model.get("text");
     if (some) parts.push(...named([["clear", chip("show all", false, () => model.send({ type: "clear" }), "take away all of these filters")]]));
-    parts.push(plain(model.get("said"), "cw-ex-said-count"));
     second.replaceChildren(...parts);
     if (focused) [...el.querySelectorAll("[data-name]")].find((e) => e.dataset.name === focused)?.focus();
     ranges();

@@ -5,8 +5,7 @@ It needs no form controls and changes nothing but the view, so a page that only 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from traitlets import Dict, Int, List, Unicode
@@ -15,15 +14,15 @@ from cryowidgets.store.metrics import METRICS, Metric
 from cryowidgets.store.overview import STATES, Overview
 from cryowidgets.store.thresholds import Cut
 from cryowidgets.widgets import texts
-from cryowidgets.widgets.part import Part, esm
-from cryowidgets.widgets.sift import MARKS, Sift, inside
+from cryowidgets.widgets.part import Part, esm, finite
+from cryowidgets.widgets.sift import MARKS, Sift
 
 _HELP = {
     "marked": "by clicks with Ctrl or Shift, here or in a plot",
     "flagged": "marked by somebody, to be found again",
     "noted": "with a note",
     "within": "done, not rejected, and within the thresholds of the session",
-    "outside": "a number is outside of the thresholds of the session, or is not known",
+    "outside": "a number is outside of the thresholds of the session",
 }
 _LABELS = {"within": "within thresholds", "outside": "outside"}
 _SHORT = {"astigmatism angle": "angle", "fit resolution": "fit", "counts per frame": "counts"}
@@ -55,19 +54,40 @@ class Filters(Part):
         self.sift, self._changed = sift, changed
         self._key = ""
         self._more = False
+        self._done: object = None
         super().__init__()
 
-    def refresh(self, overview: Overview, cut: Cut, marked: int, listed: int) -> None:
-        """Count anew; `listed` is how many exposures are."""
+    def refresh(
+        self, overview: Overview, measured: Sequence[str], cut: Cut, marked: int, listed: int, stamp: object
+    ) -> None:
+        """Count anew.
+
+        Parameters
+        ----------
+        overview : Overview
+        measured : sequence of str
+            Keys of the numbers that any exposure has.
+        cut : dict
+            The session's thresholds.
+        marked, listed : int
+            How many exposures are.
+        stamp : object
+            Another one where overview, thresholds, sift or marks are others.
+        """
+        asked = (stamp, marked, listed, self._key, self._more)
+        if asked == self._done:
+            return
+        self._done = asked
         sift = self.sift
         tally = np.bincount(overview.state, minlength=len(STATES))
         marks = {"marked": marked, "flagged": int(overview.flag.sum()), "noted": len(overview.notes)}
         if cut:
-            marks |= {"within": int(overview.accepted(cut).sum()), "outside": int((~inside(overview, cut)).sum())}
+            found = overview.count(cut)
+            marks |= {"within": found.accepted, "outside": found.outside}
         counts = [_count("state", s, int(n), s in sift.states) for s, n in zip(STATES, tally, strict=True)]
         counts += [_count("mark", name, n, name in sift.marks) for name, n in marks.items()]
         self._put("counts", [c for c in counts if c["n"] or c["on"]])
-        known = [m for key, m in overview.metrics.items() if np.isfinite(overview.values[key]).any()]
+        known = [overview.metrics[key] for key in measured]
         offered = [m for m in known if self._more or m.key in FIRST or m.key in (*sift.ranges, self._key)]
         self._put("numbers", [_number(m, *sift.ranges.get(m.key, (None, None))) for m in offered])
         self._put("rest", len(known) - len(offered) if not self._more else -1)
@@ -144,5 +164,4 @@ def _number(metric: Metric, low: float | None, high: float | None) -> dict:
 
 
 def _bound(value: object) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and math.isfinite(value) else None  # type: ignore[arg-type]
+    return float(value) if finite(value) else None  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ async function render({ model, el, signal }) {
       el.dataset.picks = shown;
       words.push(shown === all ? `${all} picks` : `${shown} of ${all} picks`);
     } else el.dataset.picks = "";
-    if (base && shot.pixel && !model.get("reciprocal")) bar(context, shot.pixel, shot.width, view);
+    if (base && shot.pixel && !model.get("reciprocal")) bar(context, shot, view);
     said.textContent = [...words, ...(fitted ? [] : [`${zoom()} %`])].join(" · ");
     el.dataset.zoom = zoom();
   };
@@ -345,13 +345,20 @@ async function render({ model, el, signal }) {
     look();
   });
   resize.observe(room);
+  const motion = () => {
+    set.tracks = model.get("motion");
+    arrange();
+    later();
+  };
+  motion();
+  model.on("change:motion", motion);
   model.on("msg:custom", receive);
   signal.addEventListener("abort", () => {
     resize.disconnect();
+    model.off("change:motion", motion);
     clearTimeout(timer);
     model.off("msg:custom", receive);
   });
-  arrange();
   model.send({ type: "need" });
 }
 

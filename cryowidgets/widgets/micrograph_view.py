@@ -93,6 +93,7 @@ class MicrographView(Part):
 
     plain = Bool().tag(sync=True)
     reciprocal = Bool().tag(sync=True)
+    motion = Bool(help="whether local motion is drawn, until a person says otherwise").tag(sync=True)
     empty = Unicode().tag(sync=True)
 
     def __init__(

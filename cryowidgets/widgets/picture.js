@@ -118,13 +118,13 @@ function stroke(context, colour) {
   }
 }
 
-// A bar of a round length at the lower right of a picture `wide` px wide; `pixel` in Å.
-function bar(context, pixel, wide, { scale, left, width, height }) {
+// A bar of a round length at the lower right of a picture.
+function bar(context, { pixel, width: wide, height: high }, { scale, left, top, width, height }) {
   const most = (0.28 * width * pixel) / scale; // Å
   const power = 10 ** Math.floor(Math.log10(most));
   const length = [5, 2, 1].find((n) => n * power <= most) * power;
   const long = (length / pixel) * scale;
-  const [x, y] = [Math.min(width, (wide - left) * scale) - long - 12, height - 14];
+  const [x, y] = [Math.min(width, (wide - left) * scale) - long - 12, Math.min(height, (high - top) * scale) - 14];
   context.fillStyle = "rgba(0, 0, 0, 0.55)";
   context.fillRect(x - 6, y - 20, long + 12, 30);
   context.fillStyle = "#fff";

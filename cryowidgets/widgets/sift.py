@@ -26,7 +26,8 @@ class Sift:
     states : set of str
         Of `STATES`.
     marks : set of str
-        Of `MARKS`: marked by this person, flagged, with a note, within the session's thresholds, outside of them.
+        Of `MARKS`: marked by this person, flagged, with a note, within the session's thresholds, outside of them; the
+        last two as `Overview.count` has them.
     ranges : dict
         Least and largest value of numbers, as thresholds have them.
     key : str
@@ -81,7 +82,7 @@ class Sift:
         if "within" in self.marks:
             keep &= overview.accepted(cut)
         if "outside" in self.marks:
-            keep &= ~inside(overview, cut)
+            keep &= outside(overview, cut)
         keep &= inside(overview, self.ranges)
         text = self.text.strip().lower()
         if text:
@@ -111,6 +112,20 @@ def inside(overview: Overview, ranges: Cut) -> np.ndarray:
         if high is not None:
             keep &= values <= high
     return keep
+
+
+def outside(overview: Overview, cut: Cut) -> np.ndarray:
+    """Rows that thresholds keep out: a number is known to be beyond its bounds, and nobody has rejected them before."""
+    beyond = np.zeros(len(overview), dtype=bool)
+    for key, (low, high) in cut.items():
+        values = overview.values.get(key)
+        if values is None:
+            continue
+        if low is not None:
+            beyond |= values < low  # False where it is not known
+        if high is not None:
+            beyond |= values > high
+    return beyond & (overview.state != STATES.index("rejected"))
 
 
 def places(overview: Overview, ids: Sequence[int] | np.ndarray) -> np.ndarray:
