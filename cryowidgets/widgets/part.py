@@ -46,6 +46,11 @@ class Part(anywidget.AnyWidget):
         raise NotImplementedError
 
 
+def finite(value: Any, most: float = 1e300) -> bool:
+    """Whether what a page sent is a number to reckon with; JSON has whole numbers of any length, and true and false."""
+    return type(value) in (int, float) and -most < value < most
+
+
 def esm(*names: str) -> str:
     """The JavaScript module of a widget: the files that it is made of, the last of which draws it."""
     return "".join((HERE / name).read_text() for name in ("listen.js", *names))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
-import os
 import resource
 import socket
 import sys
@@ -293,18 +292,16 @@ def main(folder: Path) -> None:
     except OSError as error:
         sys.exit(f"cannot listen on {settings['ip']}, port {settings['port']}: {error.strerror}")
     settings["port"] = sockets[0].getsockname()[1]
-    restrain(settings["closed"])
+    restrain()
     drawings.write(folder / "drawings.json")
     server = PageServer(settings, folder, sockets)
     server.initialize([])
     server.start()
 
 
-def restrain(closed: bool) -> None:
+def restrain() -> None:
     """Have no right that a page does not need, in this process and its kernels, for as long as they live."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory with a token in it stays where it is
-    if closed:
-        os.nice(5)  # who looks on does not slow down what is looked at
     with suppress(AttributeError, OSError):  # Linux
         ctypes.CDLL(None).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
 
