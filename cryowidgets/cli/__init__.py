@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cryowidgets.cli import (
+    alerts,
     batch,
     compile,
     data,
@@ -20,6 +21,7 @@ from cryowidgets.cli import (
     sim,
     steps,
     template,
+    wall,
 )
 from cryowidgets.cli.common import Commands
 
@@ -54,8 +56,9 @@ def main() -> None:
 
 
 _ORDER = """
-demo template wizard new run serve status stop pause resume reopen retry reject readmit set add link hold release
-restart reset report export import batch data clean restore archive library project scipion sim compile plugins show
+demo template wizard new run serve wall status alerts monitor stop pause resume reopen retry reject readmit set add
+link hold release restart reset report export import batch data clean restore archive library project scipion sim
+compile plugins show
 """
 for _command in sorted(
     (
@@ -63,6 +66,8 @@ for _command in sorted(
         *steps.COMMANDS,
         *look.COMMANDS,
         *serve.COMMANDS,
+        *wall.COMMANDS,
+        *alerts.COMMANDS,
         *batch.COMMANDS,
         *report.COMMANDS,
         *export.COMMANDS,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cryowidgets.widgets.live_plot import LivePlot
     from cryowidgets.widgets.live_table import LiveTable
     from cryowidgets.widgets.protocol_widget import ProtocolWidget
+    from cryowidgets.widgets.wall import facility
+    from cryowidgets.widgets.wall_pages import serve_wall, start_wall
     from cryowidgets.widgets.wizard import new_session
     from cryowidgets.widgets.workflow_view import WorkflowWidget
 
@@ -28,11 +30,14 @@ _DOOR = {
     "ProtocolWidget": "protocol_widget",
     "WorkflowGraph": "graph",
     "WorkflowWidget": "workflow_view",
+    "facility": "wall",
     "new_session": "wizard",
     "serve": "kiosk",
+    "serve_wall": "wall_pages",
     "serve_wizard": "kiosk",
     "session": "dashboard",
     "start": "kiosk",
+    "start_wall": "wall_pages",
     "start_wizard": "kiosk",
 }
 __all__ = [
@@ -43,11 +48,14 @@ __all__ = [
     "ProtocolWidget",
     "WorkflowGraph",
     "WorkflowWidget",
+    "facility",
     "new_session",
     "serve",
+    "serve_wall",
     "serve_wizard",
     "session",
     "start",
+    "start_wall",
     "start_wizard",
 ]
 

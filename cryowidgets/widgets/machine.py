@@ -69,7 +69,7 @@ def arrivals(found: Iterable[float], now: float, span: float = 1800.0) -> float:
     return len(recent) * 3600.0 / span
 
 
-def full(when: float, now: float) -> str:
+def full(when: float, now: float, zone: bool = True) -> str:
     """When a disk will be full: ``full in 7 h (Tue 04:10 UTC)``; empty where it will not be."""
     if not math.isfinite(when):
         return ""
@@ -77,7 +77,7 @@ def full(when: float, now: float) -> str:
         return "full"
     ahead = when - now
     unit = 60 if ahead < 7200 else 3600 if ahead < 2 * 86400 else 86400
-    day = f"%a %H:%M {texts.zone()}" if ahead < 6 * 86400 else "%d %b"
+    day = "%a %H:%M" + (f" {texts.zone()}" if zone else "") if ahead < 6 * 86400 else "%d %b"
     return f"full in {texts.duration(unit * round(ahead / unit))} ({time.strftime(day, time.localtime(when))})"
 
 
