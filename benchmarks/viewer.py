@@ -25,7 +25,7 @@ from playwright.sync_api import sync_playwright
 from cryowidgets.widgets.kiosk import start
 from tests.filled import FilledSession
 
-READY = "() => document.querySelectorAll('.cw-left .cw-plot[data-rows]').length === 7"
+READY = "() => document.querySelectorAll('.cw-strip .cw-plot[data-rows]').length === 5"
 
 
 def main() -> None:

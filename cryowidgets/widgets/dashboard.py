@@ -60,7 +60,9 @@ class SessionView(Window):
     def __init__(self, folder: Path, control: bool = False) -> None:
         self._header = W.HTML()
         self.alerts = AlertLine(lambda: self.tabs.go(ALERTS))
-        self.page = Page(folder, control, self.wake, lambda title: self.tabs.go(title))
+        self.page = Page(
+            folder, control, self.wake, lambda title: self.tabs.go(title), lambda title: self.tabs.has(title)
+        )
         self.tabs = TabRow(self.page)
         parts: list[W.Widget] = [self._header, self.alerts, self.tabs]
         self._controls = None
@@ -78,8 +80,8 @@ class SessionView(Window):
     def refresh(self, reader: Reader) -> None:
         state = reader.session()
         put(self._header, header(state))
-        self.alerts.show(reader.alerts(), "show all" if self.tabs.has(ALERTS) else "")
         if self._controls is not None:
             self._controls.refresh(reader, state)
         self.page.refresh(reader)
         self.tabs.refresh(reader)
+        self.alerts.show(reader.alerts(), "show all" if self.tabs.has(ALERTS) else "")

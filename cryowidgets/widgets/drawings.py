@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from bokeh.models import (
+    BoxAnnotation,
+    BoxSelectTool,
     BoxZoomTool,
+    CDSView,
     ColumnDataSource,
     DataRange1d,
     DatetimeTickFormatter,
     HoverTool,
+    IndexFilter,
     Legend,
     LegendItem,
     Range1d,
@@ -21,10 +25,8 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
+from cryowidgets.widgets.colours import BLUE, GREY, MARK, ORANGE, PURPLE, RED, TEAL
 from cryowidgets.widgets.live_plot import Drawing, draw
-
-BLUE, ORANGE, TEAL, PURPLE, GREY, RED = "#3b82c4", "#e0862c", "#2a9d8f", "#8b6fc4", "#8a8f98", "#d64545"
-"""Mid tones that read on white and on black."""
 
 _ASTIGMATISM = ("astigmatism", "@astigmatism{0} nm at @angle{0}°")
 
@@ -62,6 +64,42 @@ def resolution() -> Drawing:
     points = _points(f, source, "fit_resolution", ORANGE, 5)
     _hover(f, [points], [("fit to", "@fit_resolution{0.0} Å")])
     return draw(f, source, ["name"])
+
+
+def series() -> Drawing:
+    """One number against time: points, or bins with their least and largest value."""
+    return _series([])
+
+
+def series_of_drift() -> Drawing:
+    """The same with two parts of the number beside it."""
+    return _series(["early", "late"])
+
+
+def polar() -> Drawing:
+    """Astigmatism as a vector of twice its angle, so that 0° and 180° are one."""
+    numbers, words = ["id", "x", "y", "ring"], ["colour", "name", "label"]
+    source = ColumnDataSource({column: [] for column in [*numbers, *words]})
+    f = _figure("", "", match_aspect=True)
+    f.x_range.range_padding = f.y_range.range_padding = 0.12
+    f.axis.visible = False
+    f.grid.visible = False
+    f.min_border = 4
+    f.min_border_left = 4
+    f.scatter([0], [0], marker="cross", size=9, line_color=GREY)
+    rings = f.circle(0, 0, radius="ring", source=source, fill_color=None, line_color=GREY, line_alpha=0.5)
+    labels = f.text(
+        0, "ring", "label", source=source, text_font_size="10px", text_color=GREY, text_align="center", y_offset=-2
+    )
+    for drawn in (rings, labels):
+        drawn.nonselection_glyph = drawn.selection_glyph = drawn.glyph
+    points = f.scatter("x", "y", source=source, size=4, fill_color="colour", line_color=None, fill_alpha=0.7)
+    points.nonselection_glyph = points.glyph
+    points.selection_glyph = Scatter(x="x", y="y", size=10, fill_color="colour", line_color=RED, line_width=2)
+    _marks(f, source, "x", "y")
+    _hover(f, [points], [])
+    f.toolbar.tools = [tool for tool in f.toolbar.tools if isinstance(tool, HoverTool)]
+    return draw(f, source, words)
 
 
 def quality() -> Drawing:
@@ -163,6 +201,9 @@ ALL: dict[str, Callable[[], Drawing]] = {
         defocus,
         astigmatism,
         resolution,
+        series,
+        series_of_drift,
+        polar,
         quality,
         gain_ratios,
         gain_deviation,
@@ -178,6 +219,51 @@ ALL: dict[str, Callable[[], Drawing]] = {
 def write(file: Path) -> None:
     """All drawings as JSON, for kernels that shall stay small."""
     file.write_text(json.dumps({name: asdict(make()) for name, make in ALL.items()}))
+
+
+def _series(extras: list[str]) -> Drawing:
+    numbers = ["value", "low", "high", "width", *extras]
+    f, source = _against_time("", numbers)
+    source.data = {**source.data, "colour": []}
+    f.x_range = Range1d(0, 1)
+    f.min_border_left = 40
+    f.yaxis.ticker.desired_num_ticks = 3
+    bars = f.vbar("time", "width", "high", "low", source=source, fill_color="colour", line_color=None, fill_alpha=0.3)
+    bars.nonselection_glyph = bars.selection_glyph = bars.glyph
+    others = [_points(f, source, name, colour, 3) for name, colour in zip(extras, (ORANGE, TEAL), strict=False)]
+    points = _points(f, source, "value", "colour", 5)
+    if extras:
+        items = {"early": others[0], "late": others[1], "total": points}
+        _legend(f, items, place="center")
+    _marks(f, source, "time", "value")
+    f.y_range.renderers = [bars, *others, points]
+    for name in ("below", "above"):
+        f.add_layout(
+            BoxAnnotation(
+                name=name, visible=False, fill_color=GREY, fill_alpha=0.16, line_color=GREY, line_dash="dashed"
+            )
+        )
+    f.toolbar.tools = [BoxSelectTool(renderers=[], persistent=False)]
+    _hover(f, [points], [("", "@value{0.[00]}")])
+    return draw(f, source, ["name", "colour"])
+
+
+def _marks(f: figure, source: ColumnDataSource, x: str, y: str) -> Any:
+    """Marks on some of the rows, none at first; `LivePlot.mark` says which."""
+    marks = f.scatter(
+        x,
+        y,
+        source=source,
+        view=CDSView(filter=IndexFilter([])),
+        size=7,
+        fill_color=MARK,
+        fill_alpha=0.35,
+        line_color=MARK,
+        line_width=1,
+        name="marks",
+    )
+    marks.nonselection_glyph = marks.selection_glyph = marks.glyph
+    return marks
 
 
 def _figure(x_label: str, y_label: str, **keys: Any) -> figure:
@@ -236,7 +322,7 @@ def _line(f: figure, source: ColumnDataSource, column: str, colour: str, dash: s
     return line
 
 
-def _legend(f: figure, items: Mapping[str, Any]) -> None:
+def _legend(f: figure, items: Mapping[str, Any], place: str = "above") -> None:
     legend = Legend(
         items=[LegendItem(label=label, renderers=[renderer]) for label, renderer in items.items()],
         orientation="horizontal",
@@ -251,7 +337,7 @@ def _legend(f: figure, items: Mapping[str, Any]) -> None:
         padding=0,
         margin=0,
     )
-    f.add_layout(legend, "above")
+    f.add_layout(legend, place)
 
 
 def _hover(f: figure, renderers: list, tooltips: list[tuple[str, str]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from cryowidgets.store.queries import Columns, Reader
 from cryowidgets.widgets import figures
@@ -69,17 +68,6 @@ class SystemRows:
         self._since = int(rows["id"][-1]) if len(rows["id"]) else 0
         for plot in self.plots:
             _hand(plot, rows, fresh, time="time")
-
-
-def metrics(reader: Reader, step: str | None, exposures: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """A step's results of some exposures, by exposure; empty where there is no such step."""
-    if step is None or not exposures:
-        return {}
-    columns: Columns = reader.rows(step, exposures=exposures)
-    names = list(columns)
-    return {
-        int(exposure): {name: columns[name][i] for name in names} for i, exposure in enumerate(columns["exposure"])
-    }
 
 
 def _hand(plot: LivePlot, rows: Columns, fresh: bool, time: str = "acquired") -> None:

@@ -47,6 +47,16 @@ def resolution() -> LivePlot:
     return LivePlot(_drawing("resolution"), keep=KEEP, empty=_NO_CTF, title="CTF fits to")
 
 
+def series(title: str, empty: str, parts: bool = False) -> LivePlot:
+    """A number against time, as points or bins; with `parts` early and late drift beside it."""
+    return LivePlot(_drawing("series_of_drift" if parts else "series"), keep=KEEP, empty=empty, title=title)
+
+
+def polar() -> LivePlot:
+    """Astigmatism in nm by its direction; as a vector of twice the angle, so that 0° and 180° are one."""
+    return LivePlot(_drawing("polar"), keep=KEEP, empty=_NO_CTF, title="Astigmatism", note="nm, by direction")
+
+
 def quality() -> LivePlot:
     """Score of each exposure, from 0 to 1; what it is made of under the mouse."""
     return LivePlot(_drawing("quality"), keep=KEEP, empty="waiting for the first score…", title="Quality")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -22,12 +23,12 @@ def header(session: Session) -> str:
     stream_kind, stream = _stream(session)
     engine_kind, engine = _engine(session)
     cells = [
-        _cell("found", _count(session.found)),
-        _cell("done", _count(session.done)),
-        _cell("waiting", _count(session.waiting)),
-        _cell("rejected", _count(session.rejected), "rejected" if session.rejected else ""),
-        _cell("failed", _count(session.failed), "failed" if session.failed else ""),
-        _cell("movies per hour", texts.number(session.rate_per_hour, 0)),
+        _cell("found", texts.thousands(session.found)),
+        _cell("done", texts.thousands(session.done)),
+        _cell("waiting", texts.thousands(session.waiting)),
+        _cell("rejected", texts.thousands(session.rejected), "rejected" if session.rejected else ""),
+        _cell("failed", texts.thousands(session.failed), "failed" if session.failed else ""),
+        _cell("movies per hour", _rate(session.rate_per_hour)),
         _cell("file closed → CTF", texts.duration(session.latency)),
     ]
     return (
@@ -45,7 +46,9 @@ def steps(rows: Mapping[str, Step], tally: Mapping[str, Mapping[str, int]]) -> s
     for step in rows.values():
         counts = tally.get(step.name, {})
         there = [state for state in STATES if counts.get(state)]
-        numbers = "".join(f"<span class='cw-is-{state}'>{_count(counts[state])} {state}</span>" for state in there)
+        numbers = "".join(
+            f"<span class='cw-is-{state}'>{texts.thousands(counts[state])} {state}</span>" for state in there
+        )
         state = texts.safe(step.state + (f" · {step.reason}" if step.reason else ""))
         lines.append(
             f"<div class='cw-step'><b>{texts.safe(step.name)}</b> <span class='cw-soft'>{state}</span>"
@@ -80,5 +83,5 @@ def _cell(label: str, value: str, kind: str = "") -> str:
     return f"<div class='cw-cell-number cw-is-{kind}' data-name='{label}'><b>{value}</b><span>{label}</span></div>"
 
 
-def _count(number: int) -> str:
-    return f"{number:,}".replace(",", "\u202f")
+def _rate(per_hour: float) -> str:
+    return texts.thousands(round(per_hour)) if math.isfinite(per_hour) else texts.NONE

@@ -196,11 +196,19 @@ async function render({ model, el, signal }) {
   let epoch = -1;
   let next = 0; // number of the first row not yet here, counted over the whole epoch
   let selected = null;
+  let ringed = new Set();
+  const part = (name) => doc.get_model_by_name(name);
 
   const mark = () => {
     const row = selected === null ? -1 : source.data.id?.indexOf(selected) ?? -1;
     const old = source.selected.indices;
     if (row < 0 ? old.length : old[0] !== row) source.selected.indices = row < 0 ? [] : [row];
+    const marks = part("marks")?.view.filter;
+    if (!marks) return;
+    const rows = [];
+    if (ringed.size) source.data.id.forEach((id, i) => ringed.has(id) && rows.push(i));
+    if (rows.length || marks.indices.length) marks.indices = rows;
+    el.dataset.marked = rows.length;
   };
   const announce = () => {
     const rows = source.get_length() ?? 0;
@@ -219,6 +227,15 @@ async function render({ model, el, signal }) {
     if (message.type === "select") {
       selected = message.id;
       mark();
+    }
+    if (message.type === "mark") {
+      ringed = new Set(message.ids);
+      mark();
+    }
+    if (message.type === "view") figure.x_range.setv({ start: message.start, end: message.end });
+    if (message.type === "limits") {
+      part("below")?.setv({ visible: message.low !== null, top: message.low ?? 0 });
+      part("above")?.setv({ visible: message.high !== null, bottom: message.high ?? 0 });
     }
     if (message.type !== "rows") return;
     const known = message.epoch === epoch && next >= message.first;
@@ -244,7 +261,15 @@ async function render({ model, el, signal }) {
     const row = nearest(view, figure, source, event.sx, event.sy);
     if (row >= 0 && source.data.id) model.send({ type: "tap", id: source.data.id[row] });
   });
-  doc.on_event("doubletap", () => view.reset());
+  doc.on_event("doubletap", () => {
+    view.reset();
+    model.send({ type: "reset" });
+  });
+  doc.on_event("selectiongeometry", (_, { geometry: g, final }) => {
+    if (!final || g.type !== "rect") return;
+    const [x0, x1, y0, y1] = [Math.min(g.x0, g.x1), Math.max(g.x0, g.x1), Math.min(g.y0, g.y1), Math.max(g.y0, g.y1)];
+    model.send({ type: "range", x0, x1, y0, y1 });
+  });
   model.on("msg:custom", receive);
   model.on("change:empty", announce);
   signal.addEventListener("abort", () => {

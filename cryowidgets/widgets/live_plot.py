@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from traitlets import List, Unicode
 
-from cryowidgets.widgets.part import Part, esm
+from cryowidgets.widgets.part import Part, esm, finite
 from cryowidgets.widgets.server import BOKEH_FILES, BOKEH_VERSION
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def draw(figure: Plot, source: ColumnDataSource, texts: Sequence[str] = ()) -> D
     columns = list(source.data)
     source.name = source.name or "rows"
     source.data = {name: [] for name in columns}
-    figure.subscribed_events = {*figure.subscribed_events, "tap", "doubletap"}
+    figure.subscribed_events = {*figure.subscribed_events, "tap", "doubletap", "selectiongeometry"}
     return Drawing(json.dumps(json_item(figure)), source.name, [c for c in columns if c not in texts], list(texts))
 
 
@@ -108,7 +108,10 @@ class LivePlot(Part):
         self._epoch = 0
         self._first = 0  # number of the oldest row held, counted over the whole epoch
         self._tap: list[Callable[[int], None]] = []
+        self._range: list[Callable[[float, float, float, float], None]] = []
+        self._reset: list[Callable[[], None]] = []
         self._selected: int | None = None
+        self._said: dict[str, dict] = {}  # what a page that comes later has to be told as well, by its type
         self._asked = False  # by a page; before that there is nobody to send anything to
         self._columns: dict[str, Any] = _columns({name: start.get(name, []) for name in names}, figure.texts)
         super().__init__(
@@ -165,6 +168,26 @@ class LivePlot(Part):
         if self._asked:
             self.send({"type": "select", "id": id})
 
+    def mark(self, ids: Sequence[int]) -> None:
+        """Ring the rows with these ids, in all pages, in place of those that were. Needs a renderer named ``marks``."""
+        self._say({"type": "mark", "ids": [int(id) for id in ids]})
+
+    def view(self, start: float, end: float) -> None:
+        """Show this range of x, in all pages, instead of what the rows span."""
+        self._say({"type": "view", "start": float(start), "end": float(end)})
+
+    def limits(self, low: float | None, high: float | None) -> None:
+        """Shade what lies below and above; None where that side is open. Needs boxes named ``below`` and ``above``."""
+        self._say({"type": "limits", "low": low, "high": high})
+
+    def on_range(self, call: Callable[[float, float, float, float], None]) -> None:
+        """Call with x from, x to, y from, y to of a box that a person drew."""
+        self._range.append(call)
+
+    def on_reset(self, call: Callable[[], None]) -> None:
+        """Call where a person clicked twice."""
+        self._reset.append(call)
+
     def on_tap(self, call: Callable[[int], None]) -> None:
         """Call with the id of the row nearest to where a person clicked."""
         self._tap.append(call)
@@ -176,11 +199,26 @@ class LivePlot(Part):
             self._asked = True
             self._send_rows(self._first)
             self.send({"type": "select", "id": self._selected})
+            for message in self._said.values():
+                self.send(message)
         elif kind == "bokeh":
             self.send({"type": "bokeh"}, [(BOKEH_FILES / "bokeh.min.js").read_bytes()])
-        elif kind == "tap" and isinstance(message.get("id"), int):
+        elif kind == "tap" and type(message.get("id")) is int and 0 <= message["id"] < 2**53:
             for call in self._tap:
                 call(message["id"])
+        elif kind == "range" and all(finite(message.get(name)) for name in ("x0", "x1", "y0", "y1")):
+            for draw in self._range:
+                draw(message["x0"], message["x1"], message["y0"], message["y1"])
+        elif kind == "reset":
+            for reset in self._reset:
+                reset()
+
+    def _say(self, message: dict) -> None:
+        """Tell all pages, also those that are still to come; nothing is sent where nothing changed."""
+        if self._said.get(message["type"]) != message:
+            self._said[message["type"]] = message
+            if self._asked:
+                self.send(message)
 
     def _send_rows(self, first: int) -> None:
         if not self._asked:

@@ -18,9 +18,10 @@ import ipywidgets as W
 import numpy as np
 
 from cryowidgets.engine import inbox
-from cryowidgets.errors import CommandError
+from cryowidgets.errors import CommandError, CryowidgetsError
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Reader
+from cryowidgets.store.thresholds import Cut
 
 if TYPE_CHECKING:
     from cryowidgets.store.overview import Change, Overview
@@ -42,6 +43,8 @@ class Page:
         Has all that is shown refreshed soon: something was clicked.
     go : callable, optional
         Shows the tab of a title.
+    has : callable, optional
+        Whether there is a tab of a title.
     """
 
     def __init__(
@@ -50,15 +53,20 @@ class Page:
         control: bool = False,
         wake: Callable[[], None] = lambda: None,
         go: Callable[[str], None] = lambda title: None,
+        has: Callable[[str], bool] = lambda title: False,
     ) -> None:
         self.folder, self.control = Path(folder).absolute(), control
-        self.wake, self.go = wake, go
+        self.wake, self.go, self.has = wake, go, has
         self.held = False
         """Whether `shown` was chosen by a person; else it is the newest."""
         self.shown: int | None = None
         """Id of the exposure in view; None where there is none yet."""
         self.marked: np.ndarray = np.zeros(0, dtype=np.int64)
         """Ids of the exposures that a person marked, ascending; see `mark`."""
+        self.cut: Cut = {}
+        """Thresholds in force on this page, in the ledger's units: the project's, until a person moves them."""
+        self.saved: Cut = {}
+        """Thresholds of the project."""
         self._overview: Overview | None = None
         self._reader: Reader | None = None
         self._changes: list[Change] = []
@@ -96,6 +104,8 @@ class Page:
 
     def choose(self, exposure: int | None) -> None:
         """Hold an exposure in view; the same one again, or None, lets go and follows the newest."""
+        if exposure is not None and not self._is_there(exposure):
+            return
         self.held = exposure is not None and not (self.held and exposure == self.shown)
         if self.held:
             self.shown = exposure
@@ -125,6 +135,20 @@ class Page:
             self._follow(reader)
         if not self.held:
             self.shown = newest(reader)
+        saved = reader.thresholds()
+        if saved != self.saved:
+            if self.cut == self.saved:
+                self.cut = dict(saved)
+            self.saved = saved
+
+    def _is_there(self, exposure: int) -> bool:
+        """Whether there is an exposure of this id, which may come from a page."""
+        if self._reader is None:
+            return True
+        try:
+            return self._reader.exposure(exposure) is not None
+        except CryowidgetsError:
+            return False
 
     def _follow(self, reader: Reader) -> None:
         assert self._overview is not None

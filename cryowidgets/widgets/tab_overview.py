@@ -1,67 +1,92 @@
-"""The tab Overview: how the session gets on in time, and its newest exposure."""
+"""The tab Overview: how a session gets on, what thresholds would leave of it, and its newest exposure."""
 
 from __future__ import annotations
 
+import time
+
+import ipywidgets as W
+
 from cryowidgets.store.queries import Reader
-from cryowidgets.widgets import figures
+from cryowidgets.widgets import recent
+from cryowidgets.widgets.course import Course
 from cryowidgets.widgets.exposure import ExposureView
-from cryowidgets.widgets.exposures import ExposureTable
-from cryowidgets.widgets.feed import StepRows, SystemRows
 from cryowidgets.widgets.page import Page, Tab
-from cryowidgets.widgets.window import box
+from cryowidgets.widgets.polar import PolarPlot
+from cryowidgets.widgets.strip import Strip
+from cryowidgets.widgets.threshold_bar import ThresholdBar
+from cryowidgets.widgets.window import box, put, show_if
+
+COMPARED = ("drift", "defocus", "astigmatism", "resolution", "ice", "particles", "picks", "quality", "latency")
+"""Numbers whose last values are compared with the session's, where there are any."""
+SLOWLY = 2.0
+"""Seconds between two comparisons while nothing but data changes."""
 
 
 class OverviewTab(Tab):
-    """Live plots, table of exposures, and one exposure in full."""
+    """Numbers against acquisition time with their distribution and thresholds; the last ones against the session."""
 
     title = "Overview"
     place = 10
 
     def __init__(self, page: Page) -> None:
-        self.drift = figures.drift()
-        self.defocus = figures.defocus()
-        self.astigmatism = figures.astigmatism()
-        self.resolution = figures.resolution()
-        self.machine, self.disk, self.tasks = figures.machine(), figures.disk(), figures.tasks()
-        self._micrographs: StepRows | None = None
-        self._ctfs: StepRows | None = None
-        self._system = SystemRows([self.machine, self.disk, self.tasks])
-        self._marked: int | None = None
-        self.table = ExposureTable(page.wake)
+        self.course = Course(page, self._moved)
+        self.bar = ThresholdBar(page, self._set)
+        self.polar = PolarPlot()
+        self.polar.plot.on_tap(page.choose)
         self.exposure = ExposureView(page.send if page.control else None)
-        for part in (self.drift, self.defocus, self.astigmatism, self.resolution, self.table):
-            part.on_tap(page.choose)
-        data = box([self.drift, self.defocus, self.astigmatism, self.resolution], "cw-plots")
-        load = box([self.machine, self.disk, self.tasks], "cw-load")
-        left = box([data, load], "cw-left")
-        right = box([self.table, self.exposure], "cw-side")
-        super().__init__(page, [left, right])
+        self._summary = W.HTML()
+        self._compared: tuple = ()
+        self._compared_at = 0.0
+        self._polar: tuple = ()
+        left = box([self.course, self.bar], "cw-course")
+        right = box([box([self._summary, self.polar.plot], "cw-compare"), self.exposure], "cw-beside")
+        super().__init__(page, [self.course.tools, left, right])
         self.add_class("cw-tab-fill")
-        self.add_class("cw-main")
+        self.add_class("cw-overview")
 
     def refresh(self, reader: Reader) -> None:
-        self._find_steps(reader)
-        for rows in (self._micrographs, self._ctfs, self._system):
-            if rows is not None:
-                rows.refresh(reader)
-        shown = self.page.shown
-        if shown != self._marked:
-            self._marked = shown
-            for part in (self.drift, self.defocus, self.astigmatism, self.resolution, self.table):
-                part.select(shown)
-        self.table.follow(reader, reader.session().found)
-        self.exposure.show(reader, shown, held=self.page.held)
+        overview, change = self.page.overview, self.page.news(self)
+        self.course.refresh(None if change.fresh else change.rows)
+        if change.fresh or len(change.rows):
+            self._compared = ()
+        self._compare()
+        self._bound()
+        self.bar.refresh(reader)
+        show_if(self.polar.plot, "angle" in overview.metrics)
+        self.exposure.show(reader, self.page.shown, held=self.page.held)
 
-    def _find_steps(self, reader: Reader) -> None:
-        """The first step that makes micrographs (gates behind it hand on the same), the last that makes CTFs."""
-        steps = reader.steps().values()
-        micrographs = [s.name for s in steps if s.gives == "Micrograph"]
-        ctfs = [s.name for s in steps if s.gives == "Ctf"]
-        qualities = [s.name for s in steps if s.gives == "Quality"]
-        self.table.qualities = qualities[-1] if qualities else None
-        if micrographs and (self._micrographs is None or self._micrographs.step != micrographs[0]):
-            self._micrographs = StepRows(micrographs[0], [self.drift])
-            self.table.micrographs = micrographs[0]
-        if ctfs and (self._ctfs is None or self._ctfs.step != ctfs[-1]):
-            self._ctfs = StepRows(ctfs[-1], [self.defocus, self.astigmatism, self.resolution])
-            self.table.ctfs = ctfs[-1]
+    def _compare(self) -> None:
+        """The summary and the polar plot; both need all exposures, so at most so often."""
+        page, look = self.page, self.course.look
+        state = (repr(page.cut), page.marked.tobytes(), look and (look.first, look.by))
+        due = time.monotonic() - self._compared_at > SLOWLY
+        if look is None or self._compared == state or (not self._compared and not due):
+            return
+        self._compared, self._compared_at = state, time.monotonic()
+        keys = [key for key in COMPARED if key in page.overview.metrics]
+        put(self._summary, recent.table(recent.compare(page.overview, keys, page.cut, page.marked), len(page.marked)))
+        self.polar.draw(look)
+        self.polar.mark(look, page.marked)
+        self.polar.plot.select(page.shown)
+
+    def _bound(self) -> None:
+        self.bar.count(self.page.overview.count(self.page.cut))
+        self.course.bound()
+
+    def _set(self) -> None:
+        """Thresholds were set at once: all handles move."""
+        self._bound()
+        self.page.wake()
+
+    def _moved(self, key: str, low: float | None, high: float | None, done: bool) -> None:
+        """A handle moves: while it does, only what is counted follows."""
+        cut = {name: bounds for name, bounds in self.page.cut.items() if name != key}
+        if low is not None or high is not None:
+            cut[key] = (low, high)
+        self.page.cut = {name: cut[name] for name in self.page.overview.metrics if name in cut}
+        self.bar.count(self.page.overview.count(self.page.cut))
+        strip = self.course.strips[key]
+        if isinstance(strip, Strip):
+            strip.bound(self.page.cut, self.page.overview, plot=done)
+        if done:
+            self.page.wake()

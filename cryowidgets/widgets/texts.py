@@ -58,13 +58,25 @@ def zone() -> str:
 def plot_times(seconds: Iterable[float]) -> np.ndarray:
     """UTC seconds as a Bokeh time axis wants them to show the clock of this host: milliseconds."""
     values = np.asarray(list(seconds) if not isinstance(seconds, np.ndarray) else seconds, dtype=np.float64)
-    offsets = [time.localtime(t).tm_gmtoff if math.isfinite(t) else 0 for t in values]
-    return (values + np.asarray(offsets, dtype=np.float64)) * 1e3
+    quarters, places = np.unique(np.nan_to_num(values) // 900, return_inverse=True)  # clocks are put on at a quarter
+    offsets = np.array([time.localtime(quarter * 900).tm_gmtoff for quarter in quarters], dtype=np.float64)
+    return (values + offsets[places]) * 1e3
+
+
+def from_plot(milliseconds: float) -> float:
+    """UTC seconds of a place on a time axis that `plot_times` has labelled."""
+    local = milliseconds / 1e3
+    return local - time.localtime(local - time.localtime(local).tm_gmtoff).tm_gmtoff
 
 
 def count(number: int, one: str, many: str = "") -> str:
     """``1 movie``, ``2 movies``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u202f")
+    return f"{thousands(number)} {one if number == 1 else many or one + 's'}"
+
+
+def thousands(number: int) -> str:
+    """``49 000``, with a thin space."""
+    return f"{number:,}".replace(",", "\u202f")
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -89,3 +101,8 @@ def distinct(names: Sequence[str]) -> list[str]:
 def safe(text: object) -> str:
     """For HTML: names of files and messages of errors are other people's words."""
     return html.escape(str(text))
+
+
+def heading(label: str, unit: str = "") -> str:
+    """A label as a title begins with it: ``Drift, Å``."""
+    return label[:1].upper() + label[1:] + (f", {unit}" if unit else "")

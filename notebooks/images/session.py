@@ -26,7 +26,7 @@ from cryowidgets.widgets.kiosk import start
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SIZE = {"width": 1440, "height": 900}
-DRAWN = """() => [...document.querySelectorAll('.cw-left .cw-plot')].filter((e) => e.dataset.rows > 0).length === 7
+DRAWN = """() => [...document.querySelectorAll('.cw-strip .cw-plot')].filter((e) => e.dataset.rows > 0).length === 5
     && document.querySelector('.cw-picture img')?.naturalWidth > 0"""
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-ROWS = "() => [...document.querySelectorAll('.cw-left .cw-plot')].map((e) => Number(e.dataset.rows))"
+ROWS = "() => [...document.querySelectorAll('.cw-strip .cw-plot')].slice(0, 4).map((e) => Number(e.dataset.rows))"
+"""Of drift, defocus, astigmatism and fit resolution; movies per hour come after them."""
+READY = "document.querySelectorAll('.cw-strip .cw-plot[data-rows]').length === 5"
 KERNEL = "() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
 
 
@@ -26,16 +28,15 @@ class Tab:
         self.page.wait_for_function(f"() => {condition}", timeout=90_000, polling=100)
 
     def ready(self) -> Tab:
-        self.wait("document.querySelectorAll('.cw-left .cw-plot[data-rows]').length === 7")
+        self.wait(READY)
         return self
 
     def shows(self, reader) -> None:
-        """Wait until the plots have as many rows as the ledger: drift, three of the CTF, three of the load."""
-        align, ctf, system = (len(r["id"]) for r in (reader.rows("align"), reader.rows("ctf"), reader.system()))
-        rows = json.dumps([align, ctf, ctf, ctf, system, system, system], separators=(",", ":"))
-        total = len(reader.exposures()["id"])
+        """Wait until the plots have as many rows as the ledger."""
+        align, ctf, total = (len(r["id"]) for r in (reader.rows("align"), reader.rows("ctf"), reader.exposures()))
+        rows = json.dumps([align, ctf, ctf, ctf], separators=(",", ":"))
         self.wait(f"JSON.stringify(({ROWS})()) === '{rows}'")
-        self.wait(f"document.querySelector('.cw-table')?.dataset.rows === '{total}'")
+        self.wait(f"document.querySelector('.cw-strip:last-child .cw-title').textContent.includes('{total} movies')")
         self.wait(f"document.querySelector(\"[data-name='found'] b\")?.textContent === '{total}'")
 
     @property

@@ -155,21 +155,77 @@ def test_the_workflow_is_behind_a_tab_and_only_who_controls_can_change_it(wall, 
     inbox.remove(filled.folder, command.ref)
     for t in (wall, desk):
         t.page.click(".cw-tab-row > .cw-tabs [data-name=Overview]")
-        t.wait("document.querySelector('.cw-left').offsetParent !== null")
+        t.wait("document.querySelector('.cw-strips').offsetParent !== null")
         assert t.faults == []
 
 
-def test_clicks_show_an_exposure_and_a_failed_one_says_why(wall, reader):
-    failed = reader.failures()[0].exposure
-    wall.page.click(f".cw-body .cw-row[data-id='{failed}']")
-    wall.wait(f"document.querySelector('.cw-exposure [data-exposure=\"{failed}\"]')")
-    assert "movie ends after 31 of 40 frames" in wall.page.inner_text(".cw-exposure")
-    assert wall.page.locator(f".cw-row[data-id='{failed}'].cw-is-failed").count() == 1
-    wall.page.click(".cw-body .cw-row[data-id='30']")
-    frames = len(reader.exposure(30).items["align"].shifts)
-    wall.wait("document.querySelector('.cw-exposure [data-exposure=\"30\"]')")
-    wall.wait("[...document.querySelectorAll('.cw-picture img')].every((i) => i.naturalWidth > 100)")
+def test_a_click_on_a_point_holds_that_exposure_in_view(wall, reader):
+    title = wall.page.locator(".cw-exposure .cw-title[data-exposure]")
+    room = wall.page.locator(".cw-strip .cw-plot-room").first.bounding_box()
+    for across in range(95, 20, -5):  # until a point is near enough
+        wall.page.mouse.click(room["x"] + room["width"] * across / 100, room["y"] + room["height"] - 40)
+        wall.page.wait_for_timeout(100)
+        if "chosen" in title.inner_text():
+            break
+    chosen = int(title.get_attribute("data-exposure"))
+    frames = len(reader.exposure(chosen).items["align"].shifts)
+    wall.wait("[...document.querySelectorAll('.cw-overview .cw-picture img')].every((i) => i.naturalWidth > 100)")
     wall.wait(f"document.querySelector('.cw-exposure .cw-plot')?.dataset.rows === '{frames}'")
+    assert wall.faults == []
+
+
+ACCEPTED = "[...document.querySelectorAll('.cw-part[data-name=accepted] b')].map((e) => e.textContent)[0]"
+
+
+def test_a_threshold_is_dragged_and_the_count_follows_for_this_viewer_alone(wall, desk, filled, reader):
+    limit = 8.0
+    total = int(wall.page.evaluate(ACCEPTED))
+    handle = wall.page.locator(".cw-strip .cw-histogram").first.locator("[data-side=high]")
+    grip = handle.locator("path").bounding_box()
+    wall.page.mouse.move(grip["x"] + 3, grip["y"] + 4)
+    wall.page.mouse.down()
+    wall.page.mouse.move(grip["x"] - 30, grip["y"] + 4, steps=5)
+    wall.wait(f"{ACCEPTED} !== '{total}'")
+    wall.page.mouse.up()
+    handle.focus()
+    while float(handle.get_attribute("aria-valuenow")) > limit:
+        wall.page.keyboard.press("ArrowLeft")
+    bound = float(handle.get_attribute("aria-valuenow"))
+    align = reader.rows("align")
+    done = set(reader.rows("quality")["exposure"].tolist())
+    good = [
+        e for e, v in zip(align["exposure"].tolist(), align["motion_total"], strict=True) if v <= bound and e in done
+    ]
+    wall.wait(f"{ACCEPTED} === '{len(good)}'")
+    assert desk.page.evaluate(ACCEPTED) == str(total) and inbox.read(filled.folder) == []
+    field = desk.page.get_by_label("largest drift", exact=True).and_(desk.page.locator("input"))
+    field.fill(str(bound))
+    field.press("Enter")
+    desk.wait(f"{ACCEPTED} === '{len(good)}'")
+    desk.page.get_by_role("button", name="Save thresholds").click()
+    wait_until(lambda: inbox.read(filled.folder))
+    (command,) = inbox.read(filled.folder)
+    assert command.name == "threshold"
+    assert command.args["values"] == {"drift": [None, pytest.approx(bound, abs=0.06)]}
+    inbox.remove(filled.folder, command.ref)
+    for t in (wall, desk):
+        t.page.get_by_role("button", name="undo").click()
+        t.wait(f"{ACCEPTED} === '{total}'")
+        assert t.faults == []
+
+
+def test_a_box_marks_the_same_exposures_in_all_plots(wall):
+    room = wall.page.locator(".cw-strip .cw-plot-room").nth(1).bounding_box()
+    wall.page.mouse.move(room["x"] + room["width"] * 0.4, room["y"] + 8)
+    wall.page.mouse.down()
+    wall.page.mouse.move(room["x"] + room["width"] * 0.8, room["y"] + room["height"] - 30, steps=4)
+    wall.page.mouse.up()
+    marked = "[...document.querySelectorAll('.cw-strip .cw-plot')].slice(1, 4).map((e) => Number(e.dataset.marked))"
+    wall.wait(f"{marked}.every((n, _, all) => n > 3 && n === all[0])")
+    count = wall.page.evaluate(f"{marked}[0]")
+    wall.page.get_by_text(f"{count} marked", exact=True).first.wait_for()
+    wall.page.get_by_role("button", name="clear marks").click()
+    wall.wait(f"{marked}.every((n) => n === 0)")
     assert wall.faults == []
 
 
@@ -180,20 +236,13 @@ def test_page_fits_a_laptop_and_a_wall(wall, size):
     page = wall.page.evaluate("() => [document.scrollingElement.scrollWidth, document.scrollingElement.scrollHeight]")
     assert tuple(page) <= size
     boxes = wall.page.evaluate(
-        """() => [...document.querySelectorAll('.cw-main :is(.cw-plot, .cw-table, .cw-picture)')].map((e) => {
+        """() => [...document.querySelectorAll('.cw-overview :is(.cw-plot, .cw-histogram, .cw-picture)')].map((e) => {
         const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom, r.width, r.height] })"""
     )
-    assert len(boxes) == 12
+    assert len(boxes) == 14
     for left, top, right, bottom, width, height in boxes:
         assert left >= 0 and top >= 0 and right <= size[0] + 1 and bottom <= size[1] + 1
-        assert width > 180 and height > 100
-    cut = wall.page.evaluate(
-        """() => [...document.querySelectorAll('.cw-table .cw-row .cw-cell:last-child')].filter((e) =>
-        e.scrollWidth > e.clientWidth
-        || e.getBoundingClientRect().right > e.closest('.cw-table').getBoundingClientRect().right)
-        .map((e) => e.textContent)"""
-    )
-    assert cut == [], "states are read to their end"
+        assert width > 110 and height > 85
 
 
 def test_a_command_reaches_the_inbox_and_its_answer_the_page(desk, filled):

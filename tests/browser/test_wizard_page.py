@@ -72,7 +72,7 @@ def test_the_wizard_is_filled_in_and_movies_flow(desk, server, chromium):
         with page.context.expect_page() as opened:
             page.click(".cw-go")
         session = opened.value
-        drift = "document.querySelector('.cw-left .cw-plot')?.dataset.rows === '4'"
+        drift = "document.querySelector('.cw-strip .cw-plot')?.dataset.rows === '4'"
         session.wait_for_function(f"() => {drift}", timeout=90_000, polling=100)
         assert session.locator(".cw-bar button:visible").count() > 3, "it is a page with controls"
     finally:

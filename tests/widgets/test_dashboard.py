@@ -42,35 +42,6 @@ def control(wire, filled):
     return SessionView(filled.folder, control=True)
 
 
-def test_rows_of_the_plots_are_the_rows_of_the_ledger(page, filled, reader):
-    for count in (30, 1, 12):
-        filled.arrive(count)
-        filled.process(pictures=False)
-        page.refresh(reader)
-        align, ctf = reader.rows("align"), reader.rows("ctf")
-        assert overview(page).drift.rows == len(align["id"]) and overview(page).defocus.rows == len(ctf["id"])
-        np.testing.assert_array_equal(overview(page).drift.column("id"), align["exposure"])
-        np.testing.assert_array_equal(overview(page).drift.column("motion_total"), align["motion_total"])
-        np.testing.assert_allclose(overview(page).defocus.column("defocus_u"), ctf["defocus_u"] * 1e-4)
-        np.testing.assert_allclose(overview(page).astigmatism.column("astigmatism"), ctf["astigmatism"] * 0.1)
-        np.testing.assert_array_equal(overview(page).resolution.column("fit_resolution"), ctf["fit_resolution"])
-
-
-def test_only_what_is_new_is_sent(wire, page, filled, reader):
-    filled.arrive(50)
-    filled.process(pictures=False)
-    wire.hear(overview(page).drift, type="need")
-    page.refresh(reader)
-    filled.arrive(1)
-    filled.process(pictures=False)
-    wire.clear()
-    page.refresh(reader)
-    assert [m["count"] for m, _ in wire.said(overview(page).drift, "rows")] == [1]
-    wire.clear()
-    page.refresh(reader)
-    assert len(wire) == 0, "where nothing is new, nothing at all is sent"
-
-
 def test_an_open_alert_stands_at_the_top_of_the_page_and_counts_stay_those_of_movies(page, filled, reader):
     filled.arrive(25)
     filled.process(pictures=False)
@@ -115,21 +86,9 @@ def test_results_of_every_step_are_behind_a_button_of_the_page(control, filled, 
     assert "max / p97.5" in html(controls)
 
 
-def test_results_made_again_replace_the_old(page, filled, reader):
-    filled.arrive(20)
-    filled.process(pictures=False)
-    page.refresh(reader)
-    before = overview(page).drift.column("motion_total").copy()
-    filled.store.set_params("align", {"x": 2}, redo=True)
-    filled.process(pictures=False)
-    page.refresh(reader)
-    assert overview(page).drift.rows == 20 and len(set(overview(page).drift.column("id"))) == 20
-    assert not np.array_equal(overview(page).drift.column("motion_total"), before)
-
-
 def test_empty_project_says_what_it_waits_for(page, reader):
     page.refresh(reader)
-    assert overview(page).drift.rows == 0 and overview(page).drift.empty == "waiting for the first movie…"
+    assert [strip.plot.rows for strip in overview(page).course.strips.values()] == [0] * 5
     assert "no engine is running" in page._header.value and "stream open" in page._header.value
     assert figure_of(page, "found") == "0" and figure_of(page, "movies per hour") == "–"
     assert "no micrograph yet" in html(page)
@@ -188,25 +147,10 @@ def test_newest_exposure_is_shown_until_one_is_chosen(page, filled, reader):
     assert page.page.shown == 13
 
 
-def test_clicks_on_plots_and_table_choose(wire, page, filled, reader):
-    filled.arrive(5)
-    filled.process(pictures=False)
-    for plot in (overview(page).drift, overview(page).defocus):
-        wire.hear(plot, type="need")
-    wire.hear(overview(page).table, type="need", view="a", first=0, count=10)
-    wire.hear(overview(page).defocus, type="tap", id=2)
-    page.refresh(reader)
-    assert page.page.shown == 2
-    wire.hear(overview(page).table, type="tap", id=3)
-    page.refresh(reader)
-    assert page.page.shown == 3
-    for part in (overview(page).drift, overview(page).defocus, overview(page).table):
-        assert wire.said(part, "select")[-1][0]["id"] == 3
-
-
 def test_an_exposure_that_a_page_makes_up_shows_nothing_and_breaks_nothing(wire, page, filled, reader):
     filled.arrive(2)
-    wire.hear(overview(page).table, type="tap", id=10**9)
+    page.refresh(reader)
+    wire.hear(overview(page).course.strips["drift"].plot, type="tap", id=10**9)
     page.refresh(reader)
     assert overview(page).exposure._head.value == "<div class='cw-title'>Exposure</div>"
 
@@ -228,33 +172,6 @@ def test_pictures_that_are_gone_are_named(page, filled, reader):
     page.refresh(reader)
     assert "1.jpg: No such file or directory" in html(page)
     assert overview(page).exposure.ctf.curve.rows == 0
-
-
-def test_table_shows_windows_of_the_ledger_newest_first(wire, page, filled, reader):
-    filled.arrive(300)
-    filled.process(pictures=False)
-    wire.hear(overview(page).table, type="need", view="a", first=0, count=3)
-    wire.hear(overview(page).table, type="need", view="b", first=250, count=10)
-    page.refresh(reader)
-    (top, _), (deep, _) = wire.said(overview(page).table, "rows")
-    assert top["total"] == 300 and [r["id"] for r in top["rows"]] == [300, 299, 298]
-    assert [r["id"] for r in deep["rows"]] == list(range(50, 40, -1))
-    micrograph = reader.rows("align", exposures=[299])
-    assert top["rows"][1]["cells"][2] == f"{micrograph['motion_total'][0]:.1f}"
-    score = reader.rows("quality", exposures=[300])["score"][0]
-    assert [r["cells"][5] for r in top["rows"][:2]] == [f"{score:.2f}", "–"]  # the second was rejected before
-    states = {r["id"]: r["state"] for r in deep["rows"]}
-    assert states[46] == "rejected" and states[45] == "done"
-
-
-def test_load_of_the_machine_with_and_without_gpu(page, filled, reader):
-    filled.sample(5)
-    page.refresh(reader)
-    assert overview(page).machine.rows == overview(page).disk.rows == overview(page).tasks.rows == 5
-    assert np.isnan(overview(page).machine.column("gpu")).all()
-    filled.sample(2, gpu=True)
-    page.refresh(reader)
-    assert overview(page).machine.rows == 7 and np.isfinite(overview(page).machine.column("gpu")).sum() == 2
 
 
 CONTROLS = (W.Button, W.ToggleButton, W.ToggleButtons, W.Text, W.BoundedIntText, W.Dropdown, W.Checkbox, W.Accordion)
