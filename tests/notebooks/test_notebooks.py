@@ -113,6 +113,22 @@ def test_live_session(execute, tmp_path):
         assert ledger.steps()["maxshift"].params["max_frame_shift"] == 8.0
 
 
+def test_compare(execute):
+    notebook = execute("07_compare.ipynb", movies=2, executor="inline", thresholds={"resolution": [None, 12.0]})
+    printed = text(notebook)
+    assert "2 exposures in both; 0 only in the first, 0 only in the second" in printed
+    assert "ctf.source: 'auto' → 'micrograph'" in printed
+    same = re.search(r"the same to the last bit: (.*)", printed)[1]
+    assert "drift" in same
+    assert "fit resolution" not in same
+    assert "fit resolution ≤ 12.0 Å" in printed
+    assert re.search(r"align +.* \+0%", printed), "what is not touched is not computed again"
+    figures = [
+        o for c in notebook.cells for o in c.get("outputs", []) if "bokehjs_exec" in str(list(o.get("data", {})))
+    ]
+    assert len(figures) >= 3
+
+
 def test_a_step_of_your_own(execute):
     notebook = execute("06_own_step.ipynb", movies=2)
     printed = text(notebook)
