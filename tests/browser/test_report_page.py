@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     filled = FilledSession(tmp_path_factory.mktemp("report") / "s1")
-    filled.arrive(25)
+    filled.arrive(10)
     filled.process()
     filled.fail("no memory")
     filled.sample(30)
