@@ -47,9 +47,10 @@ def session_options(command: Any) -> Any:
                 "--fault",
                 "faults",
                 multiple=True,
-                metavar="N=FAULT",
-                help="What goes wrong with movie N, as often as needed: truncated, zero-byte, unreadable, corrupt, "
-                "fewer frames, vanishes, pause, burst, rsync, same name.",
+                metavar="N[-M]=FAULT",
+                help="What goes wrong with movie N, or with N to M, as often as needed: truncated, zero-byte, "
+                "unreadable, corrupt, fewer frames, vanishes, pause, burst, rsync, same name, far focus, astigmatic, "
+                "drift storm, faint beam, crystalline ice, empty hole, other camera.",
             ),
         )
     ):
@@ -64,6 +65,7 @@ Examples:
   cryowidgets sim /tmp/session --movies 100 --every 6
   cryowidgets sim /tmp/k3 --size 4092x5760 --frames 40 --every 0
   cryowidgets sim /tmp/bad --movies 10 --fault 3=truncated --fault '5=fewer frames'
+  cryowidgets sim /tmp/worse --movies 200 --fault '80-120=drift storm' --fault '150-180=far focus'
   cryowidgets sim /tmp/dirty --preset hard --recipe tilt=20:40
   cryowidgets sim /tmp/far --recipe defocus=20000:40000 --recipe drift=5
 
@@ -132,13 +134,15 @@ def _watch(microscope: Microscope, recording: Future) -> None:
 
 
 def parse_faults(texts: tuple[str, ...]) -> dict[int, str]:
-    """``3=truncated`` by the number of the movie."""
-    found = {}
+    """``3=truncated`` by the number of the movie, ``40-80=drift storm`` by those of all of them."""
+    found: dict[int, str] = {}
     for text in texts:
-        number, sign, fault = text.partition("=")
-        if not (sign and number.strip().isdigit()):
-            raise click.UsageError(f"{text!r} is not a fault: write number=fault, for instance '3=truncated'.")
-        found[int(number)] = fault.strip()
+        numbers, sign, fault = text.partition("=")
+        ends = [end.strip() for end in numbers.split("-")]
+        if not (sign and len(ends) <= 2 and all(end.isdigit() for end in ends)):
+            said = "write number=fault, for instance '3=truncated' or '40-80=drift storm'"
+            raise click.UsageError(f"{text!r} is not a fault: {said}.")
+        found.update(dict.fromkeys(range(int(ends[0]), int(ends[-1]) + 1), fault.strip()))
     return found
 
 

@@ -40,12 +40,10 @@ class Observers:
     store : Store
         Where what they say is written.
     observers : sequence of Observer
-    every : float
-        Seconds from one look to the next.
     """
 
-    def __init__(self, store: Store, observers: Sequence[Observer], every: float = EVERY) -> None:
-        self._store, self._every = store, every
+    def __init__(self, store: Store, observers: Sequence[Observer]) -> None:
+        self._store = store
         self._there = list(observers)
         self._reader: Reader | None = None
         self._due = 0.0
@@ -55,7 +53,7 @@ class Observers:
         now = time.monotonic()
         if now < self._due:
             return
-        self._due = now + self._every
+        self._due = now + EVERY
         for observer in list(self._there):
             self._ask(observer, observer.look)
 

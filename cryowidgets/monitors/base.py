@@ -65,6 +65,8 @@ class Reading:
     """Beyond these the alert is an alarm, whatever the monitor's level."""
     blank: bool = False
     """Whether a value that is missing is out of range; else it does not count."""
+    word: bool = False
+    """Whether it is a word that somebody else says, 1 where there is one, and no measured value."""
     said: str = ""
     """The sentence of the alert, in place of the usual one."""
     over: str = ""

@@ -47,10 +47,11 @@ class DoseMonitor(Monitor):
         said = words.texts[-1] if words.texts else ""
         yield Reading(
             "told",
-            "dose",
+            "what the step DoseAnalysis says",
             words,
             high=0.5,
             digits=0,
+            word=True,
             window=NOW,
             said=said,
             over="The dose of the newest movies is as it was told.",

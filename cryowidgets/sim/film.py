@@ -14,6 +14,7 @@ _GRAIN = 1.6  # of that of 300 Å of water with its molecules at random; water i
 _CARBON_PHASE, _CARBON_LOSS = 0.25, 0.1  # mean phase in rad; part of the electrons that it takes away
 _BLOB_PHASE, _BLOB_LOSS = 0.5, 0.25  # in the middle of one
 _BLOB_RADII = (100.0, 300.0)  # Å
+_RINGS, _RING_WIDTH = (3.90, 3.67, 3.44), 0.005  # Å and 1/Å
 _MEAN_FREE_PATH = 3950.0  # Å, for the zero-loss image at 300 kV: Rice et al., J. Struct. Biol. 204 (2018) 38
 
 
@@ -67,6 +68,19 @@ def blobs(
 def blob_phase(thickness: np.ndarray) -> np.ndarray:
     """Projected phase (rad) of drops."""
     return np.float32(_BLOB_PHASE) * thickness
+
+
+def crystals(field: tuple[int, int], rms: float, pixel_size: float, rng: np.random.Generator) -> np.ndarray:
+    """Projected phase (rad) of small crystals of ice at random, float32: nothing but their first three rings.
+
+    The rings are those of hexagonal ice, at 3.90, 3.67 and 3.44 Å, each as wide as crystals of some 100 Å make it.
+    """
+    spectrum = np.fft.rfft2(rng.standard_normal(field, dtype=np.float32))
+    k = np.hypot(np.fft.fftfreq(field[0], pixel_size)[:, None], np.fft.rfftfreq(field[1], pixel_size))
+    spectrum *= sum(np.exp(-np.square((k - 1 / d) / _RING_WIDTH) / 2) for d in _RINGS)
+    phase = np.fft.irfft2(spectrum, s=field)
+    spread = float(phase.std())
+    return (phase * (rms / spread if spread else 0.0)).astype(np.float32)
 
 
 def loss(cover: np.ndarray | float, thickness: np.ndarray | float) -> np.ndarray | float:

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from cryowidgets.io import eer, mrc, tiff
 from cryowidgets.sim import sidecars
 from cryowidgets.sim.electrons import RawFrames
 from cryowidgets.sim.movie import Recipe, Truth, stream
+from cryowidgets.sim.recipe import Range
 from cryowidgets.sim.track import record
 
 FAULTS = {
@@ -36,7 +37,24 @@ FAULTS = {
     "burst": "this movie and the next four come without a pause between them",
     "rsync": "the file comes by rsync, which writes under a temporary name; an earlier attempt has left its own",
     "same name": "the file has the name of the one before, in another folder",
+    "far focus": "autofocus failed: the defocus is 4 µm larger",
+    "astigmatic": "the stigmators are off: 0.6 µm more astigmatism",
+    "drift storm": "the stage does not rest: five times the drift",
+    "faint beam": "the beam has lost a third of its electrons",
+    "crystalline ice": "the ice is full of small crystals",
+    "empty hole": "there are no particles in the ice",
+    "other camera": "the camera has another gain than its reference says",
 }
+_CHANGES: dict[str, Callable[[Recipe], dict[str, Any]]] = {
+    "far focus": lambda r: {"defocus": _more(r.defocus, 40000.0)},
+    "astigmatic": lambda r: {"astigmatism": _more(r.astigmatism, 6000.0)},
+    "drift storm": lambda r: {"drift": _times(r.drift, 5.0)},
+    "faint beam": lambda r: {"dqe": 2 / 3 * r.dqe},
+    "crystalline ice": lambda r: {"crystals": 0.15},
+    "empty hole": lambda r: {"density": 0.0},
+    "other camera": lambda r: {"camera": r.camera + 1},
+}
+"""Faults that are in what is recorded, not in how: what they change in the recipe of that movie."""
 _LOST = {"truncated", "zero-byte", "unreadable", "corrupt", "vanishes"}
 _ENDINGS = {
     "tiff": {"epu": "_fractions.tiff", "flat": ".tif"},
@@ -162,7 +180,8 @@ class Microscope:
 
     def _record(self, number: int, fault: str, stop: threading.Event, ledger: _Ledger, previous: Shot | None) -> Shot:
         shot = self._shot(number, fault, previous)
-        truth, frames = stream(self.recipe, shot.seed)
+        changes = _CHANGES[fault](self.recipe) if fault in _CHANGES else {}
+        truth, frames = stream(dataclasses.replace(self.recipe, **changes), shot.seed)
         count = self.recipe.frames
         if fault == "fewer frames":
             count = max(1, count // 2)
@@ -349,6 +368,14 @@ class _Ledger:
         movies = ",\n".join(self._entries)
         half.write_text(f'{{"session": {self._session},\n"movies": [\n{movies}\n]}}\n', encoding="utf-8")
         os.replace(half, self._path)
+
+
+def _more(value: Range, by: float) -> Range:
+    return (value[0] + by, value[1] + by) if isinstance(value, tuple) else value + by
+
+
+def _times(value: Range, by: float) -> Range:
+    return (value[0] * by, value[1] * by) if isinstance(value, tuple) else value * by
 
 
 def _spoil(path: Path) -> None:

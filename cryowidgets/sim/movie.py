@@ -284,7 +284,7 @@ class _Scene:
     def _film(self, cover: float, envelope: np.ndarray, rng: np.random.Generator):
         """Spectra of what never fades, through the lens and of the shade it throws; the film's cover; the drops."""
         recipe, band = self.recipe, self.band
-        if not (cover or recipe.blobs):
+        if not (cover or recipe.blobs or recipe.crystals):
             return None, None, None, np.zeros((0, 3))
         phase, shade, mask, places = np.zeros(band.field, np.float32), 0.0, None, np.zeros((0, 3))
         if cover:
@@ -297,5 +297,8 @@ class _Scene:
             drops, places = film.blobs(band.field, recipe.blobs, recipe.pixel_size, rng)
             phase += film.blob_phase(drops)
             shade = shade + film.loss(0.0, drops)
+        if recipe.crystals:
+            phase += film.crystals(band.field, recipe.crystals, recipe.pixel_size, rng)
         seen = self.lens.content(band.take(fft.rfft2(phase)))
-        return seen, -envelope * band.take(fft.rfft2(shade)), mask, places
+        shaded = np.broadcast_to(np.float32(shade), band.field) if np.ndim(shade) == 0 else shade
+        return seen, -envelope * band.take(fft.rfft2(shaded)), mask, places

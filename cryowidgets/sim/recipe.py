@@ -47,6 +47,7 @@ class Recipe:
     thickness: Range = 0.0  # depth over which molecules and water lie, in place of `ice`; 0: all at one height
     carbon: Range = 0.0  # fraction of the frame that the film beside the hole covers
     blobs: float = 0.0  # contaminations per µm²
+    crystals: float = 0.0  # rms phase of crystalline ice, rad; good ice has none
     ice_gradient: Range = 0.0  # thickness of the ice on one side of the frame less that on the other
     ripples: int = 0  # waves of which the local motion is made; 0: it is a quadratic field
     blur: float = 1.0  # motion within the frames, relative to that which the shifts of the frames imply

@@ -59,6 +59,8 @@ def _row(watched: Watched, alert: bool) -> str:
 
 def _allowed(watched: Watched) -> str:
     reading = watched.reading
+    if reading.word:
+        return "nothing is to be said"
     low, high = math.isfinite(reading.low), math.isfinite(reading.high)
     if low and high:
         return f"{reading.spell(reading.low)} to {reading.spell(reading.high)}"
@@ -68,7 +70,7 @@ def _allowed(watched: Watched) -> str:
 
 
 def _present(watched: Watched) -> str:
-    if not watched.values.size:
+    if not watched.values.size or watched.reading.word:
         return texts.NONE
     return watched.reading.spell(watched.middle)
 
