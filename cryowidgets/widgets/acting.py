@@ -82,7 +82,8 @@ class Actions(W.Box):
         self._flagged = bool(len(rows)) and bool(overview.flag[rows].all())
         self.flag.description = "Unflag" if self._flagged else "Flag"
         what = overview.names[rows[0]] if len(rows) == 1 else texts.count(len(rows), "marked exposure")
-        put(self._about, f"<div class='cw-title' title='{texts.safe(what)}'>{texts.safe(what)}</div>")
+        hint = "" if marked else " <span>Shift or Ctrl and a click mark several; F flags</span>"
+        put(self._about, f"<div class='cw-title' title='{texts.safe(what)}'>{texts.safe(what)}{hint}</div>")
         show_if(self, bool(len(rows)))
         show_if(self._rejecting, bool((states != STATES.index("rejected")).any()))
         show_if(self.readmit, bool((states == STATES.index("rejected")).any()))

@@ -12,10 +12,13 @@ import numpy as np
 from cryowidgets.errors import CryowidgetsError, InputError
 from cryowidgets.io import coordinates, mrcheader
 from cryowidgets.model import Ctf, Micrograph, Particles, Picks, Quality
+from cryowidgets.store.overview import Overview
 from cryowidgets.store.queries import ExposureRow, Reader
+from cryowidgets.store.thresholds import Cut
 from cryowidgets.widgets import details, figures, panels, texts, tracks
 from cryowidgets.widgets.micrograph_view import Circles, MicrographView, Shot, Ways
 from cryowidgets.widgets.page import Page
+from cryowidgets.widgets.sift import is_beyond
 from cryowidgets.widgets.tabs import Tabs
 from cryowidgets.widgets.window import box, put, show_if
 
@@ -51,7 +54,7 @@ class Closely(W.Box):
         self.add_class("cw-ex-closely")
         self._open()
 
-    def show(self, reader: Reader, id: int | None, held: bool, note: str, flag: bool) -> None:
+    def show(self, reader: Reader, id: int | None, held: bool) -> None:
         """Show an exposure as it is now; `held` where a person chose it."""
         row = None
         if id is not None:
@@ -62,8 +65,10 @@ class Closely(W.Box):
         if row is None:
             self._nothing()
             return
-        put(self._head, _head(row, held, note, flag))
-        put(self._trouble, panels.troubles(row, self._page.control))
+        overview = self._page.overview
+        at = overview.row(row.id)
+        put(self._head, _head(row, held, overview.notes.get(at, ""), bool(overview.flag[at])))
+        put(self._trouble, panels.troubles(row, self._page.control) + _beyond(overview, reader.thresholds(), at))
         micrograph, ctf, picks = _first(row, Micrograph), _last(row, Ctf), _last(row, Picks)
         self.micrograph.show(_of_micrograph(row, micrograph, picks, self.micrograph.shot))
         self.spectrum.show(_of_ctf(row, ctf, self.spectrum.shot))
@@ -180,6 +185,18 @@ def _head(row: ExposureRow, held: bool, note: str, flag: bool) -> str:
         f"<div class='cw-title' data-exposure='{row.id}' title='{hint}'><em>{how}</em> {flagged}"
         f"<span>{texts.clock(row.acquired, date=True)}</span> {texts.safe(row.name)}</div>{said}"
     )
+
+
+def _beyond(overview: Overview, cut: Cut, at: int) -> str:
+    """Which of its numbers are outside of the session's thresholds."""
+    said = []
+    for key, (low, high) in cut.items():
+        value = float(overview.values[key][at]) if key in overview.values else float("nan")
+        if is_beyond(value, (low, high)):
+            metric = overview.metrics[key]
+            bound = f"≤ {metric.text(high)}" if high is not None and value > high else f"≥ {metric.text(low or 0.0)}"
+            said.append(f"{metric.label} {metric.text(value)} ({bound})")
+    return f"<p class='cw-rejected'>Outside of the thresholds: {texts.safe(', '.join(said))}</p>" if said else ""
 
 
 def _counts(items: list[tuple[Any, str]]) -> str:

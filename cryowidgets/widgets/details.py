@@ -75,7 +75,8 @@ def _exposure(row: ExposureRow, optics: Optics | None, control: bool) -> list[tu
     if row.rejected:
         found.append(("rejected", row.rejected, "why a person took it out"))
     if optics is not None:
-        found += _fields(optics, type(optics).__dataclass_fields__)
+        found += [("optics group", optics.name, "its name")]
+        found += _fields(optics, {name: f for name, f in type(optics).__dataclass_fields__.items() if name != "name"})
     return found
 
 
@@ -92,7 +93,8 @@ def _fields(thing: Any, fields: dict[str, Any]) -> list[tuple[str, str, str]]:
         if name in ("closed", "found"):
             text, unit = texts.clock(value, date=True), ""
         elif isinstance(value, float):
-            text = _number(value) if math.isfinite(value) else ""
+            scale, unit = _readable(name, unit)
+            text = _number(value * scale) if math.isfinite(value) else ""
         elif isinstance(value, int | str):
             text = str(value)
         else:
@@ -100,6 +102,15 @@ def _fields(thing: Any, fields: dict[str, Any]) -> list[tuple[str, str, str]]:
         if text and text != texts.NONE:
             found.append((name.replace("_", " "), f"{text} {unit}".strip()[:LONGEST], field.metadata.get("help", "")))
     return found
+
+
+def _readable(name: str, unit: str) -> tuple[float, str]:
+    """What to multiply a length by, and the unit that people read it in."""
+    if unit == "Å" and "defocus" in name:
+        return 1e-4, "µm"
+    if unit == "Å" and name.startswith(("astigmatism", "thickness", "first_astig", "second_astig")):
+        return 0.1, "nm"
+    return 1.0, unit
 
 
 def _number(value: float) -> str:

@@ -16,7 +16,7 @@ from cryowidgets.widgets.filters import Filters
 from cryowidgets.widgets.gallery import Gallery
 from cryowidgets.widgets.live_table import Column, LiveTable, Row
 from cryowidgets.widgets.page import Page
-from cryowidgets.widgets.sift import Sift
+from cryowidgets.widgets.sift import Sift, is_beyond
 from cryowidgets.widgets.tabs import Tabs
 from cryowidgets.widgets.window import box, show_if
 
@@ -50,6 +50,7 @@ class ExposureList(W.Box):
         self.listed = np.zeros(0, dtype=np.int64)
         """Rows of the overview, in the order of the list."""
         self._reader: Reader | None = None
+        self._cut: Cut = {}
         self._spec: object = None
         self._times = 0  # that there was news
         self._measured: list[str] = []  # numbers that any exposure has
@@ -79,7 +80,7 @@ class ExposureList(W.Box):
         """Show what is new of what is on the screens."""
         page = self._page
         self._reader = reader
-        cut = reader.thresholds()
+        cut = self._cut = reader.thresholds()
         self._list(cut)
         self._name()
         self._offer(reader)
@@ -143,7 +144,12 @@ class ExposureList(W.Box):
         overview = self._page.overview
         columns = [
             Column("", width="2.9ch", help="⚑ flagged, ✎ with a note"),
-            Column("time", width="7.9ch", key="acquired", help="when it was recorded, by the clock of this host"),
+            Column(
+                "time",
+                width="11ch" if self._days() else "7.9ch",
+                key="acquired",
+                help="when it was recorded, by the clock of this host",
+            ),
             Column("movie", width="minmax(80px, 1fr)", key="name"),
         ]
         for key in self._numbers():
@@ -159,21 +165,29 @@ class ExposureList(W.Box):
         if order != self.table.order:
             self.table.order = order
 
+    def _days(self) -> bool:
+        """Whether the session is so long that times need a date."""
+        acquired = self._page.overview.acquired
+        return len(acquired) > 1 and float(acquired.max() - acquired.min()) > 20 * 3600
+
     def _numbers(self) -> list[str]:
         return [key for key in NUMBERS if key in self._measured]
 
     def _table_rows(self, first: int, count: int) -> tuple[int, list[Row]]:
         overview = self._page.overview
         numbers = self._numbers()
+        days = self._days()
         made = []
         for row, why, marked in self._slice(first, count):
             sign = ("⚑" if overview.flag[row] else "") + ("✎" if row in overview.notes else "")
             values = [overview.metrics[key].text(float(overview.values[key][row]), unit=False) for key in numbers]
             state = STATES[overview.state[row]]
             name = self._short(overview.names[row])
-            cells = [sign, texts.clock(float(overview.acquired[row])), name, *values, state]
+            when = texts.clock(float(overview.acquired[row]), date=days)
+            cells = [sign, when[5:16] if days else when, name, *values, state]
+            beyond = [i for i, key in enumerate(numbers, 3) if is_beyond(overview.values[key][row], self._cut.get(key))]
             hint = " · ".join(filter(None, [overview.names[row], why, overview.notes.get(row, "")]))
-            made.append(Row(int(overview.id[row]), state, cells, hint, marked))
+            made.append(Row(int(overview.id[row]), state, cells, hint, marked, beyond))
         return len(self.listed), made
 
     def _gallery_rows(self, first: int, count: int) -> tuple[int, list[Row]]:
@@ -190,7 +204,7 @@ class ExposureList(W.Box):
             line = " · ".join([state, *numbers] if state != "done" else numbers)
             hint = " · ".join(filter(None, [overview.names[row], state, why, overview.notes.get(row, "")]))
             cells = [f"{sign} {self._short(overview.names[row])}".strip(), line]
-            made.append(Row(id, state, cells, hint, marked, pictures[id][0] if id in pictures else ""))
+            made.append(Row(id, state, cells, hint, marked, image=pictures[id][0] if id in pictures else ""))
         return len(self.listed), made
 
     def _slice(self, first: int, count: int) -> list[tuple[int, str, bool]]:

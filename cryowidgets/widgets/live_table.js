@@ -38,6 +38,7 @@ async function render({ model, el, signal }) {
       const tr = document.createElement("div");
       tr.className = `cw-row cw-is-${row.state}`;
       tr.append(...columns.map((c, i) => cell(row.cells[i], c)));
+      for (const i of row.beyond ?? []) tr.children[i]?.classList.add("cw-beyond");
       return tr;
     },
     drawn: (known) => {

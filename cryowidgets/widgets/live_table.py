@@ -39,6 +39,8 @@ class Row:
     """What to say to who points at it."""
     marked: bool = False
     """Whether it is one of several that were selected."""
+    beyond: Sequence[int] = ()
+    """Columns whose value is outside of what it should be."""
     image: str = ""
     """Of a gallery: names its picture; another name is another picture."""
 
@@ -159,7 +161,8 @@ class LiveTable(Part):
 
 def _plain(row: Row) -> dict:
     made = {"id": row.id, "state": row.state, "cells": list(row.cells), "hint": row.hint}
-    return made | ({"marked": True} if row.marked else {}) | ({"image": row.image} if row.image else {})
+    rest = {"marked": row.marked, "beyond": list(row.beyond), "image": row.image}
+    return made | {name: value for name, value in rest.items() if value}
 
 
 def _counts(message: dict, *names: str) -> bool:

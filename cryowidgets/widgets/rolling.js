@@ -22,7 +22,9 @@ function rolling({ model, signal, scroll, body, space, across, height, cell, dra
   const mark = (el, row) => {
     el.classList.toggle("cw-selected", row.id === selected);
     el.classList.toggle("cw-marked", Boolean(row.marked));
-    if (model.get("many")) el.setAttribute("aria-selected", Boolean(row.marked) || row.id === selected);
+    if (!model.get("many")) return;
+    el.setAttribute("role", "option");
+    el.setAttribute("aria-selected", Boolean(row.marked) || row.id === selected);
   };
   const draw = () => {
     space.style.height = `${Math.ceil(known.total / across()) * height()}px`;
@@ -85,6 +87,11 @@ function rolling({ model, signal, scroll, body, space, across, height, cell, dra
   });
 
   scroll.tabIndex = 0;
+  if (model.get("many")) {
+    body.setAttribute("role", "listbox");
+    body.setAttribute("aria-multiselectable", "true");
+    body.setAttribute("aria-label", "arrow keys go on, with Shift they mark; Ctrl A marks all, Escape none");
+  }
   model.on("msg:custom", receive);
   model.on("change:empty", draw);
   scroll.addEventListener("scroll", () => requestAnimationFrame(() => ask(false)), { passive: true });

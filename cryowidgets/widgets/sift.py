@@ -128,6 +128,12 @@ def outside(overview: Overview, cut: Cut) -> np.ndarray:
     return beyond & (overview.state != STATES.index("rejected"))
 
 
+def is_beyond(value: float, bounds: tuple[float | None, float | None] | None) -> bool:
+    """Whether a value is known to be outside of its bounds."""
+    low, high = bounds or (None, None)
+    return bool((low is not None and value < low) or (high is not None and value > high))
+
+
 def places(overview: Overview, ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """Rows of exposures, of those that are there."""
     wanted = np.asarray(ids, dtype=np.int64)

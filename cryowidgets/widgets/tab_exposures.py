@@ -38,15 +38,10 @@ class ExposuresTab(Tab):
         return any(step.gives == "Movie" for step in steps.values())
 
     def refresh(self, reader: Reader) -> None:
-        page, overview = self.page, self.page.overview
         self.list.refresh(reader)
-        note, flag = "", False
-        if page.shown is not None and len(overview):
-            row = overview.row(page.shown)
-            note, flag = overview.notes.get(row, ""), bool(overview.flag[row])
-        self.closely.show(reader, page.shown, page.held, note, flag)
+        self.closely.show(reader, self.page.shown, self.page.held)
         if self.actions is not None:
-            self.actions.show(reader, overview)
+            self.actions.show(reader, self.page.overview)
 
     def _key(self, key: str) -> None:
         if key in "fF" and self.actions is not None:

@@ -177,6 +177,18 @@ def test_rows_say_what_is_wrong_and_names_are_cut_to_what_tells(wire, tab, reade
     assert all(row["cells"][2].startswith("20") for row in rows.values()), "FoilHole_ is in every name"
 
 
+def test_numbers_outside_of_the_thresholds_stand_out(wire, tab, reader):
+    rows = {row["id"]: row for row in shown(wire, tab, reader)}
+    head = [column["key"] for column in tab.list.table.columns]
+    drift = reader.rows("align")
+    beyond = set(drift["exposure"][drift["motion_total"] > 8.0].tolist())
+    assert {id for id, row in rows.items() if row.get("beyond") == [head.index("drift")]} == beyond
+    exposure, length = max(zip(drift["exposure"], drift["motion_total"], strict=True), key=lambda pair: pair[1])
+    tab.page.choose(int(exposure))
+    look(tab, reader)
+    assert f"Outside of the thresholds: drift {length:.1f} Å (≤ 8.0 Å)" in html(tab.closely)
+
+
 def test_marks_by_toggle_range_and_keys(wire, tab, reader):
     table, page = tab.list.table, tab.page
     order = ids(tab)
@@ -272,6 +284,7 @@ def test_all_of_an_exposure_is_told_to_who_has_control(tab, reader, session):
     assert "thin &lt;ice&gt;" in said and "flagged" in said
     micrograph = reader.exposure(9).items["align"]
     assert f"<dd>{micrograph.motion_early:.4g} Å</dd>" in said, "numbers with their units"
+    assert f"<dd>{reader.exposure(9).items['ctf'].defocus_u * 1e-4:.4g} µm</dd>" in said
     assert "made from" in said and "micrograph: micrograph:" in said and "pattern = &#x27;/data/*.tiff&#x27;" in said
     assert "/data/FoilHole_20009_Data_2.tiff (is gone)" in said, "a movie that is gone is said to be"
     assert "<td>align</td><td>1</td><td>done</td>" in said and "<td>node1</td>" in said
