@@ -52,22 +52,28 @@ def report(project: Path, every: float | None, **options: Any) -> None:
 
 
 def _again_and_again(made: Any, reader: Any, every: float) -> None:
-    """Until the report is final, or somebody ends it; a write that fails is said, and tried again in its time."""
+    """Until the report is final, or somebody ends it, and then a last time.
+
+    A write that fails is said, and tried again in its time.
+    """
     from cryowidgets.errors import CryowidgetsError
 
     end = threading.Event()
     before = {number: signal.signal(number, lambda *_: end.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        last = False
         while True:
+            last = last or end.is_set()
             try:
                 written = made.write(reader)
                 _say(written)
-                if written.final:
+                if written.final or last:
                     return
             except CryowidgetsError as error:
                 click.echo(str(error), err=True)
-            if end.wait(every):
-                return
+                if last:
+                    return
+            end.wait(every)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

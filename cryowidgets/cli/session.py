@@ -69,6 +69,7 @@ Examples:
   cryowidgets run s1                          until the stream closes, see 'cryowidgets stop'
   cryowidgets run s1 --until-idle 10m         until nothing has come and nothing was to do for 10 minutes
   cryowidgets run s1 --workers 8
+  cryowidgets run s1 --report 10m             with a page that stays, s1/reports/index.html
 
 SIGTERM and Ctrl-C end the engine cleanly; run it again and it goes on where it was. The exit code is 1 where
 items failed.
@@ -95,8 +96,23 @@ stays beside it, as project.sqlite.v1.bak.
 @click.option(
     "--retries", type=click.IntRange(0), default=1, show_default=True, help="How often a failed task is tried again."
 )
+@click.option(
+    "--report",
+    "page",
+    metavar="DURATION",
+    callback=duration,
+    help="Have the report written so often, and at the end; see 'cryowidgets report'.",
+)
 @click.option("--quiet", is_flag=True, help="Print no progress.")
-def run(project: Path, until_idle: float | None, workers: int | None, executor: str, retries: int, quiet: bool) -> None:
+def run(
+    project: Path,
+    until_idle: float | None,
+    workers: int | None,
+    executor: str,
+    retries: int,
+    page: float | None,
+    quiet: bool,
+) -> None:
     """Run the engine, without a window.
 
     It processes what is there and what comes, until the stream of PROJECT closes.
@@ -107,7 +123,7 @@ def run(project: Path, until_idle: float | None, workers: int | None, executor: 
 
     opened = Project(project)
     with Progress(opened.folder, quiet=quiet):
-        ending = opened.run(executor=executor, workers=workers, until_idle=until_idle, retries=retries)
+        ending = opened.run(executor=executor, workers=workers, until_idle=until_idle, retries=retries, page=page)
     with opened.reader() as reader:
         click.echo(summary(reader))
     if not ending.finished:

@@ -26,6 +26,7 @@ from cryowidgets.workflow import Inert, StepSpec, Template, Workflow
 from cryowidgets.workflow.simulation import Simulation
 
 if TYPE_CHECKING:
+    from cryowidgets.engine.observers import Observer
     from cryowidgets.sim.score import Score
 
 
@@ -199,6 +200,7 @@ class Project:
         until_idle: float | str | None = None,
         retries: int = 1,
         report: Callable[[], None] | None = None,
+        page: float | str | None = None,
     ) -> Any:
         """Process until the stream is closed and everything is done.
 
@@ -212,6 +214,8 @@ class Project:
             Close the stream when no movie has come for so long.
         report : callable, optional
             Called about once a second.
+        page : duration, optional
+            Have the session's report written so often, and when the engine ends; see `facility.report`.
 
         Returns
         -------
@@ -221,21 +225,30 @@ class Project:
         from cryowidgets.protocols.durations import seconds
 
         idle = None if until_idle is None else seconds(until_idle)
+        often = None if page is None else seconds(page)
         if background:
-            return self._start(executor, workers, idle, retries)
+            return self._start(executor, workers, idle, retries, often)
         from cryowidgets.engine.engine import Engine  # needs numpy, psutil and more: not for windows
         from cryowidgets.monitors.notify import Notifier
         from cryowidgets.monitors.watch import Watch
 
-        return Engine(self.folder, executor, workers, retries, idle, observers=[Watch(), Notifier()]).run(report)
+        observers: list[Observer] = [Watch(), Notifier()]
+        if often is not None:
+            from cryowidgets.facility.report.beside import Beside
 
-    def _start(self, executor: str, workers: int | None, idle: float | None, retries: int) -> subprocess.Popen:
+            observers.append(Beside(self.folder, often))
+        return Engine(self.folder, executor, workers, retries, idle, observers=observers).run(report)
+
+    def _start(
+        self, executor: str, workers: int | None, idle: float | None, retries: int, page: float | None
+    ) -> subprocess.Popen:
         if self.running():
             raise ProjectError(f"An engine works on {self.folder} already.")
         command = [sys.executable, "-m", "cryowidgets", "run", str(self.folder), "--executor", executor]
         command += ["--retries", str(retries)]
         command += ["--workers", str(workers)] if workers else []
         command += ["--until-idle", f"{idle:g}s"] if idle is not None else []
+        command += ["--report", f"{page:g}s"] if page is not None else []
         log = self.folder / "logs" / "engine.log"
         with open(log, "ab") as output:
             process = subprocess.Popen(

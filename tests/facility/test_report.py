@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from cryowidgets.cli import main
 from cryowidgets.errors import InputError, ParameterError, ProgramError
 from cryowidgets.facility import report
 from cryowidgets.facility.report import session as told
+from cryowidgets.facility.report.beside import Beside
 from cryowidgets.facility.report.publish import publish
 from cryowidgets.store import thresholds
 from cryowidgets.store.queries import Reader
@@ -319,3 +321,31 @@ def test_a_report_that_is_ended_ends_well(session, tmp_path):
     said = CliRunner().invoke(main, ["report", str(session.folder), "--every", "1h", "--out", str(tmp_path / "out")])
     over.set()
     assert said.exit_code == 0 and "28 movies" in said.output, said.output
+
+
+def test_an_engine_has_it_written_and_a_last_time_when_it_ends(tmp_path):
+    filled = FilledSession(tmp_path / "s5")
+    filled.arrive(3)
+    filled.process(pictures=False)
+    beside = Beside(filled.folder, 3600.0)
+    page = filled.folder / "reports" / "index.html"
+    with Reader(filled.folder) as reader:
+        assert beside.look(reader) == [] and beside.look(reader) == []
+        until = time.monotonic() + 60
+        while not page.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert "session goes on" in page.read_text()
+        filled.store.put("stream", "closed")
+        assert beside.close(reader) == []
+    assert "report final" in page.read_text()
+    filled.close()
+
+
+def test_an_engine_whose_report_cannot_be_written_says_so_once(session):
+    beside = Beside(session.folder, 3600.0, ["--template", "/nowhere"])
+    with Reader(session.folder) as reader:
+        beside.look(reader)
+        beside._process.wait(60)
+        (said,) = beside.look(reader)
+        assert "is not written any more: The folder /nowhere" in said.text
+        assert beside.look(reader) == [] and beside.close(reader) == []
