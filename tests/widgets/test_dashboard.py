@@ -151,8 +151,10 @@ def test_an_exposure_that_a_page_makes_up_shows_nothing_and_breaks_nothing(wire,
     filled.arrive(2)
     page.refresh(reader)
     wire.hear(overview(page).course.strips["drift"].plot, type="tap", id=10**9)
+    page.choose(10**9)
     page.refresh(reader)
-    assert overview(page).exposure._head.value == "<div class='cw-title'>Exposure</div>"
+    assert (page.page.shown, page.page.held) == (2, False)
+    assert "newest" in overview(page).exposure._head.value
 
 
 def test_failed_exposure_says_why_and_tells_paths_only_to_who_controls(page, control, filled, reader):

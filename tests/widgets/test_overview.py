@@ -148,7 +148,7 @@ def test_the_last_hour_the_session_or_what_is_zoomed_to(page, filled, reader):
     assert drift.rows == 8 and drift._said["view"]["start"] < drift.column("time")[0]
     tab(page).course.drag.choose("zoom")
     at = drift.column("time")
-    drift._receive({"type": "range", "x0": at[0] - 2e3, "x1": at[2] + 1e3, "y0": 0, "y1": 1})
+    drift._receive({"type": "range", "x0": float(at[0] - 2e3), "x1": float(at[2] + 1e3), "y0": 0, "y1": 1})
     page.refresh(reader)
     assert {strip.plot.rows for strip in tab(page).course.strips.values() if isinstance(strip, Strip)} == {3}
     drift._receive({"type": "reset"})
