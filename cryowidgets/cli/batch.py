@@ -226,22 +226,26 @@ def _tell(ended: list[Ended], out: Path) -> None:
     from cryowidgets.cli.words import table
     from cryowidgets.facility import summary
     from cryowidgets.project import batch as together
+    from cryowidgets.store.nodes import spell
 
     found = []
     for one in ended:
         with one.project.reader() as reader:
             found.append(summary.summarize(reader))
     out.mkdir(parents=True, exist_ok=True)
+    words = [together.WORDS[one.code] for one in ended]
     more: dict[str, list[Any]] = {
         "time (s)": [round(one.seconds, 1) for one in ended],
+        "outcome": words,
         "exit code": [one.code for one in ended],
         "what went wrong": [one.said for one in ended],
     }
     summary.write_csv(out / "batch.csv", found, more)
-    summary.write_html(out / "batch.html", found, f"Batch of {len(found)} sessions", more)
+    shown = {"time": [spell(one.seconds) for one in ended], "outcome": words}
+    summary.write_html(out / "batch.html", found, f"Batch of {len(found)} sessions", shown, more["what went wrong"])
     head, rows = summary.cells(found)
-    shown = [[*map(_number, row), one.code] for row, one in zip(rows, ended, strict=True)]
-    click.echo("\n" + table([*head, "exit code"], shown))
+    lines = [[*map(_number, row), word] for row, word in zip(rows, words, strict=True)]
+    click.echo("\n" + table([*head, "outcome"], lines))
     for one, row in zip(ended, rows, strict=True):
         if one.code:
             click.echo(f"{row[0]}: {one.said}")

@@ -20,6 +20,7 @@ from cryowidgets.project.project import Project
 
 WELL, ITEMS_FAILED, CANNOT, ENDED = 0, 1, 3, 4
 """How a project ended: all is well; more movies failed than allowed; it could not be processed; told to end before."""
+WORDS = {WELL: "well", ITEMS_FAILED: "movies failed", CANNOT: "not processed", ENDED: "stopped"}
 WORST = (CANNOT, ENDED, ITEMS_FAILED, WELL)
 """The code of a batch is the first of these that one of its projects has."""
 
