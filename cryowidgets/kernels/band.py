@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.fft
 
 from cryowidgets.cpu import bands, each
+from cryowidgets.kernels import hostfft
 from cryowidgets.kernels.fourier import Rings, cosine_edges
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
@@ -125,15 +125,13 @@ class Band:
 
             smooth = small
             level(smooth, *(t.ravel() for t in self._taper))
-            half = scipy.fft.rfft(smooth, axis=1)[:, : self.c + 1]
-            whole = scipy.fft.fft(half, axis=0, overwrite_x=True)
-        else:
-            rows, columns = (to_device(t, small) for t in self._taper)
-            smooth = small - float(xp.sum(small, dtype=xp.float64)) / (small.shape[0] * small.shape[1])
-            smooth -= xp.mean(smooth, axis=0, keepdims=True)
-            smooth -= xp.mean(smooth, axis=1, keepdims=True)
-            smooth *= rows * columns
-            whole = xp.fft.fft(xp.fft.rfft(smooth, axis=1)[:, : self.c + 1], axis=0)
+            return hostfft.low(smooth, (self.m + 1, self.m), self.c + 1)
+        rows, columns = (to_device(t, small) for t in self._taper)
+        smooth = small - float(xp.sum(small, dtype=xp.float64)) / (small.shape[0] * small.shape[1])
+        smooth -= xp.mean(smooth, axis=0, keepdims=True)
+        smooth -= xp.mean(smooth, axis=1, keepdims=True)
+        smooth *= rows * columns
+        whole = xp.fft.fft(xp.fft.rfft(smooth, axis=1)[:, : self.c + 1], axis=0)
         if not self.m:
             return whole[:1, :]
         return xp.concat([whole[: self.m + 1, :], whole[-self.m :, :]], axis=0)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
 
 from cryowidgets.cpu import each
-from cryowidgets.kernels import fourier
+from cryowidgets.kernels import fourier, hostfft
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device, zeros
 
 SIDE = 450.0
@@ -234,9 +233,8 @@ class Patches:
             if xp is np:
                 from cryowidgets.kernels.patchloops import split
 
-                half = scipy.fft.rfft(piece, axis=2, overwrite_x=True)[:, :, : self._keep[1]]
-                half = scipy.fft.fft(half, axis=1, overwrite_x=True)
-                split(half, self._keep[0], faded, self.ring, self.weight, self.re[p][part], self.im[p][part], powers[p])
+                half = hostfft.low(piece, (self._keep[1], self._keep[1] - 1), self._keep[1])
+                split(half, faded, self.ring, self.weight, self.re[p][part], self.im[p][part], powers[p])
                 return
             half = xp.fft.fft(xp.fft.rfft(piece, axis=2)[:, :, : self._keep[1]], axis=1)
             half = xp.take(half, to_device(self._keep[0], raw), axis=1)
@@ -263,7 +261,15 @@ def _cut(raw: Any, gain: Any, corner: np.ndarray, group: np.ndarray, grid: Grid,
 
         out = np.empty((n, side, side), np.float32)
         gain = np.ones((1, 1), np.float32) if gain is None else gain
-        cut(raw, gain, np.ascontiguousarray(corner), group, grid.block, window, out)
+        cut(
+            np.ascontiguousarray(raw),
+            np.ascontiguousarray(gain),
+            np.ascontiguousarray(corner),
+            group,
+            grid.block,
+            window,
+            out,
+        )
         return out
     pieces: list[Any] = [0.0] * n
     count = np.bincount(group)

@@ -5,6 +5,52 @@ from __future__ import annotations
 import numpy as np
 
 from cryowidgets.cpu import compiled
+from cryowidgets.kernels.lanes import EVEN, ODD, WIDTH, Lanes, Memory, Place, Total, emitted, repeated
+
+_STRIP = 8
+
+
+@emitted
+def _add_weighed(
+    raw: Memory, at: Place, gain: Memory, gain_at: Place, count: Place, into: Memory, ahead: Place
+) -> None:
+    """A line of a frame times that of the gain reference, added to what is there; of eight numbers `count` times."""
+    with repeated(count) as i:
+        x = i * WIDTH
+        raw.expect(at + x + ahead)
+        into.store(x, into.load(x) + raw.load(at + x) * gain.load(gain_at + x))
+
+
+@emitted
+def _add(raw: Memory, at: Place, count: Place, into: Memory) -> None:
+    with repeated(count) as i:
+        x = i * WIDTH
+        into.store(x, into.load(x) + raw.load(at + x))
+
+
+@emitted
+def _add_pairs(line: Memory, count: Place, out: Memory, at: Place) -> None:
+    """Sums of neighbours."""
+    with repeated(count) as i:
+        low, high = line.load(i * (2 * WIDTH)), line.load(i * (2 * WIDTH) + WIDTH)
+        out.store(at + i * WIDTH, low.mixed(high, EVEN) + low.mixed(high, ODD))
+
+
+@emitted
+def _sum(image: Memory, at: Place, count: Place, sums: Memory) -> None:
+    """Eight sums over a line, of every eighth number each."""
+    total = Total(image.load(at) * 0.0)
+    with repeated(count) as i:
+        total.add(image.load(at + i * WIDTH))
+    sums.store(at * 0, total.value)
+
+
+@emitted
+def _fade(image: Memory, at: Place, count: Place, mean: Lanes, factor: Lanes, window: Memory) -> None:
+    """A line less the mean, times the window, in place."""
+    with repeated(count) as i:
+        x = at + i * WIDTH
+        image.store(x, (image.load(x) - mean) * (factor * window.load(i * WIDTH)))
 
 
 @compiled
@@ -19,55 +65,60 @@ def cut(
 ) -> None:
     """Cut a piece out of each frame, binned by `block`, and add up those of a group; then take the mean away, fade the
     edges out, and divide by the root of the number of frames in the group."""
-    side = len(window)
-    out[:] = 0
+    side, width = len(window), raw.shape[2]
+    wide = side * block
+    whole, eights = wide // WIDTH, side // WIDTH
     count = np.zeros(len(out))
-    with_gain = gain.shape[0] == raw.shape[1] and gain.shape[1] == raw.shape[2]
-    rows = np.empty(side * block, np.float32)
+    with_gain = gain.shape[0] == raw.shape[1] and gain.shape[1] == width
+    line = np.empty(wide, np.float32)
+    ends = np.zeros(len(out) + 1, np.int64)
     for j in range(len(raw)):
+        ends[group[j] + 1] = j + 1
         count[group[j]] += 1
-        left, right = corner[j, 1], corner[j, 1] + side * block
-        for y in range(side):
-            line, top = out[group[j], y], corner[j, 0] + y * block
-            if with_gain and block == 2:
-                upper, lower = raw[j, top, left:right], raw[j, top + 1, left:right]
-                above, below = gain[top, left:right], gain[top + 1, left:right]
-                for x in range(side):  # places without a sign make the loop fast
-                    a, b = np.uint64(2 * x), np.uint64(2 * x + 1)
-                    even = np.float32(upper[a]) * above[a] + np.float32(lower[a]) * below[a]
-                    line[x] += even + (np.float32(upper[b]) * above[b] + np.float32(lower[b]) * below[b])
-                continue
-            rows[:] = 0
-            for i in range(block):
-                row = raw[j, top + i, left:right]
-                if with_gain:
-                    factor = gain[top + i, left:right]
-                    for x in range(side * block):
-                        rows[x] += np.float32(row[x]) * factor[x]
+    for strip in range(0, side, _STRIP):  # whose part of the gain reference stays in the cache while all frames go by
+        for g in range(len(out)):
+            for y in range(strip, min(strip + _STRIP, side)):
+                line[:] = 0
+                for j in range(ends[g], ends[g + 1]):
+                    left = corner[j, 1]
+                    for i in range(block):
+                        top = corner[j, 0] + y * block + i
+                        at, here = (j * raw.shape[1] + top) * width + left, top * width + left
+                        if with_gain:
+                            _add_weighed(raw, at, gain, here, whole, line, 6 * width)
+                            for x in range(whole * WIDTH, wide):
+                                line[x] += np.float32(raw[j, top, left + x]) * gain[top, left + x]
+                        else:
+                            _add(raw, at, whole, line)
+                            for x in range(whole * WIDTH, wide):
+                                line[x] += np.float32(raw[j, top, left + x])
+                to = out[g, y]
+                if block == 1:
+                    to[:] = line
+                elif block == 2:
+                    _add_pairs(line, eights, out, (g * side + y) * side)
+                    for x in range(eights * WIDTH, side):
+                        to[x] = line[2 * x] + line[2 * x + 1]
                 else:
-                    for x in range(side * block):
-                        rows[x] += np.float32(row[x])
-            if block == 1:
-                for x in range(side):
-                    line[x] += rows[x]
-            elif block == 2:
-                for x in range(side):
-                    line[x] += rows[2 * x] + rows[2 * x + 1]
-            else:
-                for x in range(side):
-                    line[x] += rows[x * block : (x + 1) * block].sum()
+                    for x in range(side):
+                        to[x] = line[x * block : (x + 1) * block].sum()
+    sums = np.empty(WIDTH, np.float32)
     for g in range(len(out)):
         total = 0.0
         for y in range(side):
-            here = np.float32(0)
-            for x in range(side):
-                here += out[g, y, x]
-            total += float(here)
+            _sum(out, (g * side + y) * side, eights, sums)
+            to = out[g, y]
+            for x in range(WIDTH):
+                total += sums[x]
+            for x in range(eights * WIDTH, side):
+                total += to[x]
         mean, scale = np.float32(total / (side * side)), np.float32(1 / np.sqrt(count[g]))
         for y in range(side):
             factor = scale * window[y]
-            for x in range(side):
-                out[g, y, x] = (out[g, y, x] - mean) * (factor * window[x])
+            _fade(out, (g * side + y) * side, eights, mean, factor, window)
+            to = out[g, y]
+            for x in range(eights * WIDTH, side):
+                to[x] = (to[x] - mean) * (factor * window[x])
 
 
 @compiled
@@ -144,8 +195,7 @@ def slopes(
 
 @compiled
 def split(
-    half: np.ndarray,  # (n, rows, b) complex64
-    keep: np.ndarray,  # (a,) int64: rows that are kept
+    half: np.ndarray,  # (n, a, b) complex64
     fading: np.ndarray,  # (n, rings) float32
     ring: np.ndarray,  # (a, b) int64
     weight: np.ndarray,  # (a, b) float32
@@ -153,10 +203,10 @@ def split(
     im: np.ndarray,
     power: np.ndarray,  # (rings,) float64, added to
 ) -> None:
-    """Real and imaginary parts of what is kept of transforms, faded; and the power before."""
+    """Real and imaginary parts of transforms, faded; and the power before."""
     for j in range(len(half)):
-        for y in range(len(keep)):
-            row, r, w = half[j, keep[y]], ring[y], weight[y]
+        for y in range(len(ring)):
+            row, r, w = half[j, y], ring[y], weight[y]
             for x in range(len(row)):
                 a, b = row[x].real, row[x].imag
                 f = fading[j, r[x]]

@@ -15,10 +15,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy.fft
 
 from cryowidgets import cpu
-from cryowidgets.kernels import fourier
+from cryowidgets.kernels import fourier, hostfft
 from cryowidgets.kernels.xp import namespace, to_device
 
 BOX = 512
@@ -240,9 +239,7 @@ def _on_host(image: Any, corners: list[tuple[int, int]], edge: Any, kept: int, n
             else:
                 cut = np.ascontiguousarray(image[y : y + tile, x : x + tile], np.float32)
                 spectrumloops.windowed(cut, 0, 0, edge, part)
-            # columns that are not kept need no second transform; the result of the first may be overwritten
-            half = scipy.fft.rfft(part, axis=1)[:, : kept // 2 + 1]
-            half = scipy.fft.fft(half, axis=0, overwrite_x=True)
+            half = hostfft.low(part, (kept // 2, kept // 2), kept // 2 + 1)
             powers.append(np.empty((kept, kept // 2 + 1), np.float32))
             spectrumloops.kept_power(half, np.float32(norm), powers[-1])
         return powers
