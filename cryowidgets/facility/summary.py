@@ -125,7 +125,12 @@ def write_html(
     Of medians, the best is bold where they differ. `notes` are sentences on what went wrong, empty where nothing did.
     """
     head, rows = cells(summaries)
-    more, path = more or {}, Path(path)
+    more, path = dict(more or {}), Path(path)
+    if "outcome" in more:  # says more than the state, and stands in its place
+        at = head.index("state")
+        head[at] = "outcome"
+        for row, word in zip(rows, more.pop("outcome"), strict=True):
+            row[at] = str(word)
     extra = list(zip(*more.values(), strict=True)) if more else [()] * len(rows)
     best = _best(summaries, head)
     lines = []
