@@ -25,8 +25,13 @@ class Part(anywidget.AnyWidget):
     _fixed: ClassVar[tuple[str, ...]] = ("_esm", "_css", "_model")
     """Traits that never change, and need not be sent again."""
 
+    dressed: ClassVar[bool] = False
+    """Whether the page has our style sheet already, from its `Pulse`: 50 kB that the others can spare."""
+
     def __init__(self, **keys: Any) -> None:
         id = uuid.uuid4().hex
+        if self.dressed:
+            keys.setdefault("_css", "")
         super().__init__(model_id=id, _model=id, **keys)
         self.on_msg(self._hear)
 
