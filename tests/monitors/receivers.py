@@ -76,7 +76,7 @@ class Webhook:
         self._thread.join()
 
 
-def until(condition, seconds: float = 20.0):
+def until(condition, seconds: float = 60.0):
     """Wait for something to become true, and return it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
