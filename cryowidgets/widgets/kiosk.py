@@ -149,6 +149,7 @@ def start(
     said = {
         "CRYOWIDGETS_PROJECT": str(folder),
         "CRYOWIDGETS_KIOSK": "1" if kiosk else "",
+        "CRYOWIDGETS_WARM": "1",
     }
     return _begin(settings, said, token, theirs)
 
@@ -296,7 +297,7 @@ def _check_port(port: int) -> None:
 
 def _environment(private: Path, said: dict[str, str], user: Account | None) -> dict[str, str]:
     """Ours, less what a user's own Jupyter has set: a kiosk looks and behaves the same for everyone."""
-    others = ("JUPYTER", "VOILA", "IPYTHON", "JPY_", "CRYOWIDGETS_KIOSK", "CRYOWIDGETS_SESSIONS")
+    others = ("JUPYTER", "VOILA", "IPYTHON", "JPY_", "CRYOWIDGETS_KIOSK", "CRYOWIDGETS_SESSIONS", "CRYOWIDGETS_WARM")
     given = user.environment(private) if user is not None else os.environ
     keep = {k: v for k, v in given.items() if not k.startswith(others)}
     return {

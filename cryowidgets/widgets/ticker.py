@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 PERIOD = 0.5
 """Seconds between two questions whether anything was written."""
+QUICK = 0.03
+"""Seconds between two refreshes at least."""
 SLOW = 5.0
 """Seconds after which views refresh though nothing was written: an engine dies without writing."""
 AWAY = 30.0
@@ -86,6 +88,13 @@ class Ticker:
         else:
             loop.call_soon_threadsafe(self._start, loop)
 
+    def warm(self, view: View) -> None:
+        """Refresh a view though nobody looks at it yet, once: who comes later finds it filled but for what is new."""
+        try:
+            view.refresh(self._open())
+        except Exception:  # whatever it is, who comes is told
+            log.exception("a view cannot be filled in advance")
+
     def tick(self) -> None:
         """Refresh the views that are looked at and have not seen the newest."""
         try:
@@ -120,6 +129,7 @@ class Ticker:
         while any(looked.until > time.monotonic() for looked in self._views.values()):
             self._awake.clear()
             self.tick()
+            await asyncio.sleep(QUICK)  # a page that says much is answered at once to all of it
             try:
                 await asyncio.wait_for(self._awake.wait(), self.period)
             except TimeoutError:

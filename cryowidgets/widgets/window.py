@@ -37,6 +37,10 @@ class Window(W.Box):
         """Have `refresh` called at once: something was clicked."""
         self._ticker.wake(self)
 
+    def warm(self) -> None:
+        """Have `refresh` called once before anybody looks, in a kernel that is kept ready for whoever comes."""
+        self._ticker.warm(self)
+
     def refresh(self, reader: Reader) -> None:
         """Show what is new."""
         raise NotImplementedError
