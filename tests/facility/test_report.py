@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,11 @@ from cryowidgets.facility import report
 from cryowidgets.facility.report import session as told
 from cryowidgets.facility.report.beside import Beside
 from cryowidgets.facility.report.publish import publish
-from cryowidgets.store import thresholds
+from cryowidgets.model import Classes
+from cryowidgets.store import alerts, thresholds
 from cryowidgets.store.queries import Reader
+from cryowidgets.store.samples import Samples
+from cryowidgets.store.store import Todo
 from tests.filled import FilledSession
 
 EVIL = "<script>alert(1)</script>\"'&{{ 7 * 7 }}"
@@ -42,6 +46,11 @@ def session(tmp_path_factory):
     filled.fail(f"/data/raw/n.tiff {EVIL} is truncated: 12 of 50 frames.")
     filled.refuse("it is not a movie")
     filled.sample(40, gpu=True)
+    disk = {"place": "/", "device": "a", "type": "xfs", "network": 0, "uses": "project,movies", "time": time.time()}
+    numbers = {"total": 8000.0, "free": 1200.0, "read": 1.0, "write": 2.0, "seen": None, "silent": 0.0}
+    Samples(filled.store).add(mounts=[{**disk, **numbers}])
+    alerts.write(filled.store, [alerts.Raise("ctf", "a", "warning", f"The focus {EVIL} of /data/raw/m.tiff is off.")])
+    classify(filled)
     filled.arrive(3)
     filled.store.put(thresholds.KEY, thresholds.dumps(CUT))
     with filled.store.transaction() as db:
@@ -50,6 +59,17 @@ def session(tmp_path_factory):
     filled.open_engine()
     yield filled
     filled.close()
+
+
+def classify(filled: FilledSession) -> None:
+    """Classes of particles, as a fold gives them."""
+    filled.store.add_step("classes", "RelionClass2D", Classes, {"classes": 20}, {"particles": "align"}, fold=True)
+    filled.store.ensure_table(Classes)
+    (task,) = filled.store.claim("classes", [Todo(None, (1, 20))])
+    filled._jpeg("steps/classes/averages.jpg", np.full((64, 640), 90.0))
+    numbers = {"count": 20, "particles": 4812, "box": 64, "pixel_size": 3.4, "resolution": 7.8, "largest": 0.14}
+    made = Classes(path="c.mrcs", thumbnail="steps/classes/averages.jpg", **numbers)
+    filled.store.finish(task, "done", replace(made, program="RELION", program_version="5.0.1"), host="node1")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +113,10 @@ def test_it_says_what_a_count_of_the_tables_says(session, page):
     assert f"drift / Å {len(drifts)} " + " ".join(f"{v:.1f}" for v in five) in text
     assert f"all together {accepted}" in text
     assert "2 failed align m.tiff" in text or "2 failed align n.tiff" in text  # one reason, told by the newest
+    assert "1 open alert" in text and f"warning The focus {EVIL} of m.tiff is off. ctf, since" in text
+    assert "project, movies xfs 8 TB 1.2 TB" in text
+    assert "classes 20 classes of 4812 particles, the largest has 14 %, finest resolution 7.8 Å" in text
+    assert "RELION 5.0.1 classes" in text and "doi:10.1042/BCJ20210708" in text
     assert "/data/raw" not in page  # folders of the host are nobody's business
 
 

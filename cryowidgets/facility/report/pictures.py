@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ LARGEST = 4_000_000
 """Bytes of a picture that is still taken along."""
 SHOWN = ("resolution", "drift", "defocus", "astigmatism", "ice", "particles", "picks")
 """Numbers under a picture, the first four that there are."""
+
+
+_PLAIN = re.compile(r"[^\w-]")
 
 
 class Album:
@@ -59,7 +63,7 @@ class Album:
                 content = _read(path)
                 kind = "png" if path.lower().endswith(".png") else "jpeg"
                 return f"data:image/{kind};base64,{base64.b64encode(content).decode()}" if content else ""
-            file = self._folder / f"{name}{os.path.splitext(path)[1].lower()}"
+            file = self._folder / (_PLAIN.sub("_", name) + os.path.splitext(path)[1].lower())
             if not file.exists():
                 content = _read(path)
                 if not content:
