@@ -20,10 +20,14 @@ REASONS = ("ice", "contamination", "drift", "empty")
 MOST = 5000
 """Exposures that one command is about at most."""
 MOST_RETRIED = 200
+_MANY = "Shift or Ctrl and a click mark several; F flags"
+_NONE = "Click an exposure to choose it: it can be rejected, flagged, noted. Shift and Ctrl mark many."
 
 
 class Actions(W.Box):
-    """Buttons for the exposures that are marked, or for the one in view where none is.
+    """Buttons for the exposures that are marked, or for the one that was chosen where none is.
+
+    Of the newest that comes into view by itself nothing is offered: it would change under a person's hands.
 
     Parameters
     ----------
@@ -37,7 +41,6 @@ class Actions(W.Box):
         self._failed: tuple[int, ...] = ()
         self._flagged = False
         self._ref = ""
-        self._filling = False
         self._about = W.HTML()
         self._said = W.HTML()
         self.reasons = {why: self._button(why, f"Reject: {why}") for why in REASONS}
@@ -49,8 +52,6 @@ class Actions(W.Box):
         self.retry = self._button("Retry", "Try again what failed")
         self.flag = self._button("Flag", "Mark them, to be found again (key F)")
         self.text = W.Text(placeholder="note")
-        for field in (self.why, self.text):
-            field.observe(lambda _: self._written(), names="value")
         self.note = self._button("Save note", "An empty one takes the note away")
         self.reject.on_click(lambda _: self._reject(self.why.value))
         self.readmit.on_click(lambda _: self._order("readmit"))
@@ -59,32 +60,31 @@ class Actions(W.Box):
         self.note.on_click(lambda _: self._order("note", text=self.text.value.strip()))
         label = W.HTML("<span class='cw-soft'>reject as</span>")
         self._rejecting = box([label, *self.reasons.values(), self.why, self.reject], "cw-buttons")
-        others = box([self.readmit, self.retry, self.flag, self.text, self.note], "cw-buttons")
-        super().__init__([self._about, self._rejecting, others, self._said])
+        self._others = box([self.readmit, self.retry, self.flag, self.text, self.note], "cw-buttons")
+        super().__init__([self._about, self._rejecting, self._others, self._said])
         self.add_class("cw-ex-actions")
 
     def show(self, reader: Reader, overview: Overview) -> None:
         """Be about what is marked or in view now, and say what became of the last command."""
         marked = self._page.marked.tolist()
-        ids = tuple(marked) or ((self._page.shown,) if self._page.shown is not None else ())
+        chosen = (self._page.shown,) if self._page.held and self._page.shown is not None else ()
+        ids = tuple(marked) or chosen
         rows = places(overview, ids)
         states = overview.state[rows]
         if ids != self._ids:
             self._ids = ids
             notes = {overview.notes.get(row, "") for row in rows.tolist()}
-            self._filling = True
             self.text.value = notes.pop() if len(notes) == 1 else ""
             self.why.value = ""
-            self._filling = False
             self._ref = ""
             put(self._said, "")
         self._failed = tuple(overview.id[rows[states == STATES.index("failed")]].tolist())
         self._flagged = bool(len(rows)) and bool(overview.flag[rows].all())
         self.flag.description = "Unflag" if self._flagged else "Flag"
         what = overview.names[rows[0]] if len(rows) == 1 else texts.count(len(rows), "marked exposure")
-        hint = "" if marked else " <span>Shift or Ctrl and a click mark several; F flags</span>"
-        put(self._about, f"<div class='cw-title' title='{texts.safe(what)}'>{texts.safe(what)}{hint}</div>")
-        show_if(self, bool(len(rows)))
+        what, hint = (texts.safe(what), "" if marked else _MANY) if len(rows) else ("", _NONE)
+        put(self._about, f"<div class='cw-title' title='{what}'>{what} <span>{hint}</span></div>")
+        show_if(self._others, bool(len(rows)))
         show_if(self._rejecting, bool((states != STATES.index("rejected")).any()))
         show_if(self.readmit, bool((states == STATES.index("rejected")).any()))
         show_if(self.retry, bool(self._failed))
@@ -93,11 +93,6 @@ class Actions(W.Box):
     def toggle_flag(self) -> None:
         """Flag what this is about; take the flags away where all have one."""
         self._order("flag", on=not self._flagged)
-
-    def _written(self) -> None:
-        """Somebody begins to write: what it is about must not change under their hands."""
-        if not self._filling and not self._page.held and not len(self._page.marked):
-            self._page.choose(self._page.shown)
 
     def _reject(self, why: str) -> None:
         self._order("reject", why=why.strip() or "rejected by hand")

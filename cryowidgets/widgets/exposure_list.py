@@ -110,7 +110,10 @@ class ExposureList(W.Box):
         if new:
             self._times += 1
             values = page.overview.values
-            self._measured = [key for key in page.overview.metrics if np.isfinite(values[key]).any()]
+            known = set() if news.fresh else set(self._measured)
+            rows = slice(None) if news.fresh else news.rows
+            known |= {key for key in values if np.isfinite(values[key][rows]).any()}
+            self._measured = [key for key in page.overview.metrics if key in known]
         if new or spec != self._spec:
             self._spec = spec
             self.listed = sift.rows(page.overview, cut, page.marked)

@@ -261,18 +261,17 @@ def test_orders_are_offered_where_they_make_sense(wire, tab, reader, session):
     assert actions.flag.description == "Unflag"
 
 
-def test_who_begins_to_write_holds_what_they_write_about(wire, small):
-    session, reader = small
-    session.arrive(1)
-    session.process(pictures=False)
-    tab = made(session.folder, reader, control=True)
-    before = tab.page.shown
-    assert not tab.page.held
-    wire.set(tab.actions.text, value="t")
-    session.arrive(1)
-    session.process(pictures=False)
+def test_nothing_is_offered_of_the_newest_which_changes_under_ones_hands(wire, tab, reader, session):
+    assert not tab.page.held and tab.page.shown is not None
+    shown = [part for part in (tab.actions._rejecting, tab.actions._others) if part.layout.display != "none"]
+    assert shown == [] and "Click an exposure to choose it" in html(tab.actions)
+    tab.actions.toggle_flag()
+    tab.actions.reasons["ice"].click()
+    assert orders(session.folder) == []
+    tab.page.choose(tab.page.shown)
     look(tab, reader)
-    assert tab.page.held and tab.page.shown == before and tab.actions.text.value == "t"
+    tab.actions.reasons["ice"].click()
+    assert orders(session.folder) == [("reject", {"exposures": [tab.page.shown], "why": "ice"})]
 
 
 def test_all_of_an_exposure_is_told_to_who_has_control(tab, reader, session):
