@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,8 @@ def _again_and_again(made: Any, reader: Any, every: float) -> None:
                 _say(written)
                 if written.final or last:
                     return
-            except CryowidgetsError as error:
-                click.echo(str(error), err=True)
+            except (CryowidgetsError, sqlite3.Error) as error:
+                click.echo(f"The report was not written: {error}", err=True)
                 if last:
                     return
             end.wait(every)

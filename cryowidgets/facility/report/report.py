@@ -168,6 +168,7 @@ class Report:
             "rate": said.number(state.rate_per_hour, 0),
             "latency": said.duration(state.latency),
             "acquisition": session.acquisition(overview, cut) if some else {},
+            "since": "" if final or not some else said.duration(now - float(overview.acquired.max())),
             "yields": session.yields(overview, cut),
             "thresholds": measures.thresholds(overview, cut),
             "measured": measures.measured(overview, cut, rest.limit) if some else [],
