@@ -6,6 +6,7 @@ imported where they are called, so that a window on a project stays light.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,9 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+_KEPT = {-1: 2**28, -3: 2**25}  # of mallopt: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, bytes; the second is the most it takes
+
+
 def threads() -> int:
     """How many threads a task may use on the host.
 
@@ -38,6 +42,20 @@ def set_threads(n: int) -> None:
     if n < 1:
         raise ValueError(f"{n} threads cannot compute: give at least 1.")
     _threads = int(n)
+
+
+def keep_memory() -> None:
+    """From now on, this process keeps memory that it has freed for what comes next, up to a quarter of a gigabyte.
+
+    To give it back to the system and get it again, piece by piece, takes a third of the time of a small movie; and a
+    process that Dask starts gives back all beyond 64 kB. Where the C library has no such settings, nothing happens.
+    """
+    try:
+        adjust = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for setting, value in _KEPT.items():
+        adjust(setting, value)
 
 
 def compiled(function: Callable) -> Callable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -81,3 +82,25 @@ def test_an_executor_shares_out_the_cores_that_are_ours(monkeypatch):
     pool = Threads()
     assert pool.load().workers == 5
     pool.close()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such settings")
+def test_freed_memory_is_kept():
+    """A process that was told to give all back, as workers of Dask are, has few page faults all the same."""
+    program = """
+import resource, sys
+import numpy as np
+from cryowidgets import cpu
+if sys.argv[1] == "keep":
+    cpu.keep_memory()
+def use():
+    for _ in range(20):
+        np.ones(500_000, np.float32)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = use()
+print(use() - before)
+"""
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
+    runs = [[sys.executable, "-c", program, how] for how in ("return", "keep")]
+    faults = [int(subprocess.run(run, env=environment, capture_output=True, check=True).stdout) for run in runs]
+    assert faults[1] < 0.1 * faults[0]

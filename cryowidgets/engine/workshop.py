@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cryowidgets.cpu import set_threads
+from cryowidgets.cpu import keep_memory, set_threads
 from cryowidgets.errors import CryowidgetsError
 from cryowidgets.io import meter
 from cryowidgets.model import Item, Movie, Reason, Reject
@@ -71,6 +71,7 @@ def perform(job: Job, threads: int | None = None) -> Outcome:
     error = trace = None
     reasons: tuple[Reason, ...] = ()
     try:
+        keep_memory()
         if threads:
             set_threads(threads)
         protocol = _protocol(registry.get(job.protocol), json.dumps(dict(job.params)))
