@@ -73,12 +73,16 @@ def _of_metric(overview: Overview, metric: Metric, rows: np.ndarray) -> Line:
     way = _way(last - middle, STEADY * (high - low)) if len(known) > RECENT else ""
     return Line(
         metric.label,
-        metric.text(last),
-        metric.text(float(middle)),
-        metric.text(float(np.median(chosen))) if len(chosen) else texts.NONE,
+        _text(metric, last),
+        _text(metric, float(middle)),
+        _text(metric, float(np.median(chosen))) if len(chosen) else texts.NONE,
         way,
         _verdict(way, metric.better),
     )
+
+
+def _text(metric: Metric, value: float) -> str:
+    return texts.duration(value) if metric.unit == "s" else metric.text(value)
 
 
 def _accepted(overview: Overview, cut: Cut, newest: np.ndarray, rows: np.ndarray) -> Line:
