@@ -109,6 +109,10 @@ class Jobs(W.Box):
                 ["export", str(project), "--relion", str(out / "relion")],
                 "Star files of what was accepted, in the folder reports/relion of the project",
             ),
+            "Accepted to CryoSPARC": (
+                ["export", str(project), "--format", "cryosparc", "--out", str(out / "cryosparc")],
+                "Star files as CryoSPARC imports them, in the folder reports/cryosparc of the project",
+            ),
         }
         self.buttons = {name: W.Button(description=name, tooltip=tip) for name, (_, tip) in kinds.items()}
         for name, (args, _) in kinds.items():

@@ -88,7 +88,7 @@ def test_a_page_gets_the_files_of_the_list_in_pieces_and_nothing_else(filled, se
 def test_a_click_has_the_report_written_in_the_background(filled):
     with Reader(filled.folder) as reader:
         tab = shown(filled.folder, reader, control=True)
-        assert set(tab.jobs.buttons) == {"Write report", "Report and PDF", "Accepted to RELION"}
+        assert list(tab.jobs.buttons)[:3] == ["Write report", "Report and PDF", "Accepted to RELION"]
         tab.jobs.buttons["Write report"].click()
         assert all(button.disabled for button in tab.jobs.buttons.values())
         tab.jobs.buttons["Accepted to RELION"].click()  # one at a time
