@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
 from cryowidgets.cli import main
 from cryowidgets.engine import inbox
+from cryowidgets.monitors import registry
 from cryowidgets.monitors.watch import change
 from tests.filled import FilledSession
 from tests.monitors.receivers import Mail
@@ -81,6 +83,13 @@ def test_monitors_are_listed_with_their_values_and_changed_by_a_command(run, fil
 def test_what_cannot_be_is_refused_before_it_is_sent(run, filled, words, code, said):
     refused = run("monitor", words[0], filled.folder, *words[1:])
     assert refused.exit_code == code and said in refused.output and sent(filled) == []
+
+
+def test_parameters_in_examples_exist():
+    named = re.findall(r"\b(\w+)\.(\w+)=", main.commands["monitor"].epilog)
+    assert named
+    for name, parameter in named:
+        assert parameter in registry.get(name).parameters()
 
 
 def test_channels_are_named_and_tried(run, filled, tmp_path, monkeypatch):
