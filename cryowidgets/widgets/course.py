@@ -162,7 +162,7 @@ class Course(W.Box):
 
     def _draw(self, look: Look, changed: np.ndarray | None) -> None:
         picture = (tuple(self.stretch.chosen), self._zoom, look.by, look.groups, look.binned)
-        due = time.monotonic() - self._drawn_at > SLOWLY
+        due = time.monotonic() - self._drawn_at > max(SLOWLY, look.stale)
         if changed is None or len(changed):
             self._late.update(self.chosen)
         for key in self.chosen:

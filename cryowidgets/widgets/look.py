@@ -67,6 +67,15 @@ class Look:
         return len(self.rows) > KEEP
 
     @property
+    def stale(self) -> float:
+        """Seconds that a drawing of a long stretch stays as it is while nothing but data comes: a twentieth of a bin.
+
+        Nobody sees the difference, and the cost for a movie no longer grows with the session. 0 below half a day.
+        """
+        part = (self.last - self.first) / BINS / 20
+        return min(30.0, part) if part > 4 else 0.0
+
+    @property
     def span(self) -> tuple[float, float]:
         """The time axis, as `LivePlot.view` takes it."""
         margin = 0.015 * max(self.last - self.first, 60.0)
@@ -162,16 +171,23 @@ def pauses(look: Look) -> list[tuple[float, float]]:
 
 def examples_of(look: Look, key: str, ids: np.ndarray) -> np.ndarray:
     """Which of the ids that `bins` gives have exposures among `ids` in their bin."""
-    examples = _examples(look, key)
+    if not len(ids):
+        return look.overview.id[:0]
     rows = look.rows[np.isin(look.overview.id[look.rows], ids)]
     hit = np.unique(_bin(look, rows))
+    examples = _examples(look, key, hit if len(hit) == 1 else None)
     return look.overview.id[examples[hit][examples[hit] >= 0]]
 
 
-def _examples(look: Look, key: str) -> np.ndarray:
-    """A row for each bin in which the number is known, −1 for the others."""
+def _examples(look: Look, key: str, only: np.ndarray | None = None) -> np.ndarray:
+    """A row for each bin in which the number is known, −1 for the others; `only` one bin is looked into where told."""
     values = look.overview.values[key]
-    rows = look.rows[np.isfinite(values[look.rows])]
+    rows = look.rows
+    if only is not None:  # one exposure is in view, and another with each movie: not all bins for it
+        width = max(look.last - look.first, 1.0) / BINS
+        away = np.abs(look.overview.acquired[rows] - look.first - width * (only[0] + 0.5))
+        rows = rows[away < width]
+    rows = rows[np.isfinite(values[rows])]
     found = np.full(BINS, -1)
     found[_bin(look, rows)] = rows
     return found

@@ -59,7 +59,7 @@ class OverviewTab(Tab):
         """The summary and the polar plot; both need all exposures, so at most so often."""
         page, look = self.page, self.course.look
         state = (repr(page.cut), page.marked.tobytes(), look and (look.first, look.by))
-        due = time.monotonic() - self._compared_at > SLOWLY
+        due = time.monotonic() - self._compared_at > max(SLOWLY, look.stale / 2 if look is not None else 0.0)
         if look is None or self._compared == state or (not self._compared and not due):
             return
         self._compared, self._compared_at = state, time.monotonic()
