@@ -26,10 +26,10 @@ class SystemMonitor(Monitor):
 
     takes = tuple(f"system.{name}" for name in _LOADS) + ("disk.free", "disk.full", "disk.silent", "disk.seen", "lost")
 
-    free_min = Float(100.0, min=0, help="Least free space on a disk that the session uses; 0: any").tag(
+    free_min = Float(20.0, min=0, help="Least free space on a disk that the session uses; 0: any").tag(
         unit="GB", group="Disks"
     )
-    free_alarm = Float(20.0, min=0, help="Free space below which it is an alarm").tag(unit="GB", group="Disks")
+    free_alarm = Float(5.0, min=0, help="Free space below which it is an alarm").tag(unit="GB", group="Disks")
     full_in = Duration("6h", help="A disk that will be full within this time is said; 0: not").tag(group="Disks")
     silent_max = Duration("30s", help="Longest time that a disk may not answer; 0: any").tag(group="Disks")
     read_min = Float(0.0, min=0, help="Least rate at which workers get what they read from a disk; 0: any").tag(
