@@ -39,15 +39,15 @@ class AlertsTab(Tab):
         self._history.add_class("cw-al-history")
         self._list = box([], "cw-al-list")
         self.watching = Watching()
-        self.name = W.Text(placeholder="your name", continuous_update=False)
-        self.name.add_class("cw-al-name")
-        self._said = W.HTML()
-        who = box([W.HTML("<label>Who says so:</label>"), self.name, self._said], "cw-al-who")
-        show_if(who, page.control)
-        left = [self._head, who, self._list, W.HTML("<h3>History</h3>"), self._history]
+        left = [self._head, self._list, W.HTML("<h3>History</h3>"), self._history]
         right: list[W.Widget] = [self.watching]
-        self.form = None
+        self.name = self.form = None
+        """Who says that they know, and what changes monitors: only on a page that may change the project."""
         if page.control:
+            self.name = W.Text(placeholder="your name", continuous_update=False)
+            self.name.add_class("cw-al-name")
+            self._said = W.HTML()
+            left.insert(1, box([W.HTML("<label>Who says so:</label>"), self.name, self._said], "cw-al-who"))
             from cryowidgets.widgets.monitor_form import MonitorForm  # forms are not for a page that only shows
 
             self.form = MonitorForm(page)
@@ -71,7 +71,7 @@ class AlertsTab(Tab):
         names = _names(reader, [alert.exposure for alert in found[:SHOWN] if alert.exposure])
         for alert in found[:SHOWN]:
             if alert.id not in self.cards:
-                know = self._acknowledge if self.page.control else None
+                know = self._acknowledge if self.name is not None else None
                 self.cards[alert.id] = Card(alert, know, self._look_at)
             self.cards[alert.id].show(alert, names.get(alert.exposure or 0, ""), now)
         wanted = [alert.id for alert in found[:SHOWN]]
@@ -87,6 +87,7 @@ class AlertsTab(Tab):
         self.page.go("Exposures")
 
     def _acknowledge(self, alert: int) -> None:
+        assert self.name is not None
         who = " ".join(self.name.value.split())[:LONGEST_NAME]
         if not who:
             put(
@@ -110,10 +111,12 @@ class Card(W.Box):
         self._exposure = alert.exposure
         self.show_it = W.Button(description="Show exposure", tooltip="Look at the newest exposure that shows it")
         self.show_it.on_click(lambda _: self._exposure is not None and look(self._exposure))
-        self.know = W.Button(description="I know", tooltip="Say that you know: nobody is told of it any more")
-        self.know.on_click(lambda _: know is not None and know(alert.id))
-        self._may_know = know is not None
-        super().__init__([self._text, box([self.know, self.show_it], "cw-al-buttons")])
+        self.know = None
+        if know is not None:
+            self.know = W.Button(description="I know", tooltip="Say that you know: nobody is told of it any more")
+            self.know.on_click(lambda _: know(alert.id))
+        buttons = [button for button in (self.know, self.show_it) if button is not None]
+        super().__init__([self._text, box(buttons, "cw-al-buttons")])
         self.add_class("cw-al-card")
         self._level = ""
 
@@ -124,7 +127,8 @@ class Card(W.Box):
             self.add_class(f"cw-al-{alert.level}")
         self._exposure = alert.exposure
         show_if(self.show_it, bool(exposure))
-        show_if(self.know, self._may_know and alert.acknowledged is None)
+        if self.know is not None:
+            show_if(self.know, alert.acknowledged is None)
         known = f" · <b>{texts.safe(alert.acknowledged_by or 'somebody')} knows</b>" if alert.acknowledged else ""
         where = f" · {texts.safe(exposure)}" if exposure else ""
         minutes = 60 * int((now - alert.opened) / 60)  # seconds would be sent every second
