@@ -131,7 +131,7 @@ class MicrographView(Part):
             try:
                 content, word = self._part(shot.fine, box, binning), ""
             except InputError:  # its sentence names the folder; the page need not know it
-                content, word = b"", "the micrograph cannot be read: only its small picture is shown"
+                content, word = b"", "the micrograph itself cannot be read"
             answer = {"type": "fine", "view": view, "key": key, "box": list(box), "binning": binning, "word": word}
             self.send(answer, buffers=[content])
 
