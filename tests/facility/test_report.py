@@ -289,6 +289,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(session, tmp_path):
 
 def test_parquet_has_types_units_and_meanings(session, tmp_path):
     from pyarrow import parquet
+
     report.write(session.folder, tmp_path, parquet=True)
     table = parquet.read_table(tmp_path / "exposures.parquet")
     field = table.schema.field("defocus_um")
