@@ -97,16 +97,18 @@ async function render({ model, el, signal }) {
     ].filter(([n]) => n);
     box.dataset.alerts = c.alerts.length;
     const foot = make("div", "cw-wall-foot", box);
-    const told = make("p", "cw-wall-counts", foot);
-    counts.forEach(([n, word, kind]) => make("span", kind && `cw-wall-${kind}`, told, `${whole(n)} ${word}`));
+    const line = make("p", "cw-wall-counts", foot);
+    counts.forEach(([n, word, kind]) => make("span", kind && `cw-wall-${kind}`, line, `${whole(n)} ${word}`));
     if (c.disk) make("p", `cw-wall-disk cw-wall-${c.disk.kind}`, foot, `${c.disk.mark} ${c.disk.text}`.trim());
     const alerts = make("div", "cw-wall-alerts", box);
     if (c.reason) make("p", "cw-wall-bad", alerts, `✕ ${c.reason}`);
-    c.alerts.forEach((a) => {
+    const all = c.alerts.length + c.more;
+    const told = size === 4 ? c.alerts.slice(0, 1) : c.alerts; // on a small card the worst, and how many more
+    const more = all - told.length;
+    told.forEach((a) => {
       const kind = a.known ? "calm" : a.level === "alarm" ? "bad" : a.level === "warning" ? "warn" : "calm";
-      make("p", `cw-wall-${kind}`, alerts, `${a.mark} ${a.level}: ${a.text}${a.known ? " (known)" : ""}`);
+      make("p", `cw-wall-${kind}`, alerts, `${a.mark} ${a.level}${more ? ` (+${more})` : ""}: ${a.text}${a.known ? " (known)" : ""}`);
     });
-    if (c.more) make("p", "cw-wall-calm", alerts, `and ${c.more} more`);
     return box;
   };
   const number = (to, value, label) => {
@@ -245,9 +247,9 @@ function plot(curve) {
     return box;
   }
   const rank = (band, share) => band.filter((v) => v !== null).sort((a, b) => a - b).at(Math.round(share * (values.length - 1)));
-  let [least, most] = [Math.min(rank(mean, 0.02), rank(low, 0.2)), Math.max(rank(mean, 0.98), rank(high, 0.8))];
-  const room = Math.max(0.12 * (most - least), 0.05 * Math.abs(most), 1e-6);
-  [least, most] = [least - room, most + room];
+  let [least, most] = [rank(mean, 0.02), rank(mean, 0.98)]; // a few bad movies must not flatten the rest
+  const room = Math.max(0.3 * (most - least), 0.05 * Math.abs(most), 1e-6);
+  [least, most] = [rank(low, 0) < 0 ? least - room : Math.max(0, least - room), most + room];
   const n = mean.length;
   const y = (v) => (100 * (1 - (Math.min(most, Math.max(least, v)) - least) / (most - least))).toFixed(2);
   const runs = [];
