@@ -288,105 +288,84 @@ def _transform(xr, xi, x_at, x_step, s, ar, ai, br, bi, radices, wr, wi, cosines
 
 
 @compiled
-def rows(image, first, end, re, im, columns, radices, wr, wi, cosines, sines):  # type: ignore[no-untyped-def]
+def rows(image, half, re, im, columns, factor, back, first, end, radices, wr, wi, cosines, sines):  # type: ignore[no-untyped-def]
     """Transforms of the groups `first` to `end` − 1 of sixteen rows of an image (y, x) float32.
 
-    The first `columns` elements go to planes: (y, 16) float32 for one group of sixteen columns after another.
+    The first `columns` elements go to the planes `re` and `im`: (y, 16) float32 for one group of sixteen columns after
+    another. Or `back` to the image, times `factor`, from pairs of numbers `half`, (y, 2 · columns) float32.
     """
     height, width = image.shape
     ar, ai = np.empty(8 * width + 8, np.float32), np.empty(8 * width + 8, np.float32)
     br, bi = np.empty(8 * width + 8, np.float32), np.empty(8 * width + 8, np.float32)
+    from_r, from_i, to_r, to_i = (bi, br, ai, ar) if back else (br, bi, ar, ai)
     for g in range(first, end):
         y = min(ROWS * g, height - ROWS)
-        for x in range(0, width - 15, 16):
-            _turn(image, y * width + x, width, br, bi, 8 * x)
-        for x in range(width - width % 16, width):
-            for i in range(8):
-                br[8 * x + i], bi[8 * x + i] = image[y + i, x], image[y + 8 + i, x]
-        in_b = _transform(br, bi, 0, 8, 8, ar, ai, br, bi, radices, wr, wi, cosines, sines)
+        if back:
+            for k in range(0, columns - 7, 8):
+                _join(half, 2 * (y * columns + k), 2 * columns, br, bi, 8 * k, 8 * (width - k))
+            for k in range(columns - columns % 8, columns):
+                for i in range(8):
+                    a, b = half[y + i, 2 * k], half[y + i, 2 * k + 1]
+                    c, d = half[y + 8 + i, 2 * k], half[y + 8 + i, 2 * k + 1]
+                    br[8 * k + i], bi[8 * k + i] = a - d, b + c
+                    br[8 * (width - k) + i], bi[8 * (width - k) + i] = a + d, c - b
+            for i in range(8):  # what stands for itself is real
+                br[i], bi[i] = half[y + i, 0], half[y + 8 + i, 0]
+                if width % 2 == 0:
+                    br[4 * width + i], bi[4 * width + i] = half[y + i, width], half[y + 8 + i, width]
+        else:
+            for x in range(0, width - 15, 16):
+                _turn(image, y * width + x, width, br, bi, 8 * x)
+            for x in range(width - width % 16, width):
+                for i in range(8):
+                    br[8 * x + i], bi[8 * x + i] = image[y + i, x], image[y + 8 + i, x]
+        in_b = _transform(from_r, from_i, 0, 8, 8, to_r, to_i, from_r, from_i, radices, wr, wi, cosines, sines)
         zr, zi = (br, bi) if in_b else (ar, ai)
-        for i in range(8):
-            zr[8 * width + i], zi[8 * width + i] = zr[i], zi[i]
-        for k in range(0, columns, 16):
-            _part(zr, zi, 8 * k, 8 * (width - k), re, im, k * height + COLUMNS * y, COLUMNS)
+        if back:
+            for x in range(0, width - 15, 16):
+                _turn_back(zr, zi, 8 * x, image, y * width + x, width, factor)
+            for x in range(width - width % 16, width):
+                for i in range(8):
+                    image[y + i, x], image[y + 8 + i, x] = zr[8 * x + i] * factor, zi[8 * x + i] * factor
+        else:
+            for i in range(8):
+                zr[8 * width + i], zi[8 * width + i] = zr[i], zi[i]
+            for k in range(0, columns, 16):
+                _part(zr, zi, 8 * k, 8 * (width - k), re, im, k * height + COLUMNS * y, COLUMNS)
 
 
 @compiled
-def columns(re, im, height, first, end, out, low, radices, wr, wi, cosines, sines):  # type: ignore[no-untyped-def]
+def columns(re, im, height, half, out, low, back, first, end, radices, wr, wi, cosines, sines):  # type: ignore[no-untyped-def]
     """Transforms of the groups `first` to `end` − 1 of sixteen columns of planes, as `rows` made them.
 
-    `out`, (rows, 2 · columns) float32, takes complex numbers: those of the first `low` rows, and the last of the rest.
+    `out`, (rows, 2 · columns) float32, takes pairs of numbers: those of the first `low` rows, and the last of the rest.
+    Or `back` from such pairs `half` of all rows, which may be `out`.
     """
     kept, width = out.shape[0], out.shape[1] // 2
     ar, ai = np.empty(COLUMNS * height, np.float32), np.empty(COLUMNS * height, np.float32)
-    br, bi = np.empty(COLUMNS * height, np.float32), np.empty(COLUMNS * height, np.float32)
+    br, bi = np.zeros(COLUMNS * height, np.float32), np.zeros(COLUMNS * height, np.float32)
+    to_r, to_i, other_r, other_i = (ai, ar, bi, br) if back else (ar, ai, br, bi)
     for g in range(first, end):
         x = COLUMNS * g
-        in_b = _transform(re, im, x * height, COLUMNS, COLUMNS, ar, ai, br, bi, radices, wr, wi, cosines, sines)
+        whole = x + COLUMNS <= width
+        from_r, from_i, at = (bi, br, 0) if back else (re, im, x * height)
+        if back:
+            for k in range(height):
+                if whole:
+                    _unpaired(half, 2 * (k * width + x), br, bi, COLUMNS * k)
+                    _unpaired(half, 2 * (k * width + x) + 16, br, bi, COLUMNS * k + 8)
+                else:
+                    for j in range(width - x):
+                        br[COLUMNS * k + j], bi[COLUMNS * k + j] = half[k, 2 * (x + j)], half[k, 2 * (x + j) + 1]
+        in_b = _transform(
+            from_r, from_i, at, COLUMNS, COLUMNS, to_r, to_i, other_r, other_i, radices, wr, wi, cosines, sines
+        )
         zr, zi = (br, bi) if in_b else (ar, ai)
         for i in range(kept):
             k = i if i < low else height - kept + i
-            if x + COLUMNS <= width:
+            if whole:
                 _pairs(zr, zi, COLUMNS * k, out, 2 * (i * width + x))
                 _pairs(zr, zi, COLUMNS * k + 8, out, 2 * (i * width + x) + 16)
             else:
                 for j in range(width - x):
                     out[i, 2 * (x + j)], out[i, 2 * (x + j) + 1] = zr[COLUMNS * k + j], zi[COLUMNS * k + j]
-
-
-@compiled
-def columns_back(half, first, end, out, radices, wr, wi, cosines, sines):  # type: ignore[no-untyped-def]
-    """Inverse transforms of groups of sixteen columns of complex numbers (y, 2 · columns); `out` may be `half`."""
-    height, width = half.shape[0], half.shape[1] // 2
-    ar, ai = np.empty(COLUMNS * height, np.float32), np.empty(COLUMNS * height, np.float32)
-    br, bi = np.zeros(COLUMNS * height, np.float32), np.zeros(COLUMNS * height, np.float32)
-    for g in range(first, end):
-        x = COLUMNS * g
-        whole = x + COLUMNS <= width
-        for k in range(height):
-            if whole:
-                _unpaired(half, 2 * (k * width + x), br, bi, COLUMNS * k)
-                _unpaired(half, 2 * (k * width + x) + 16, br, bi, COLUMNS * k + 8)
-            else:
-                for j in range(width - x):
-                    br[COLUMNS * k + j], bi[COLUMNS * k + j] = half[k, 2 * (x + j)], half[k, 2 * (x + j) + 1]
-        in_b = _transform(bi, br, 0, COLUMNS, COLUMNS, ai, ar, bi, br, radices, wr, wi, cosines, sines)
-        zr, zi = (br, bi) if in_b else (ar, ai)
-        for k in range(height):
-            if whole:
-                _pairs(zr, zi, COLUMNS * k, out, 2 * (k * width + x))
-                _pairs(zr, zi, COLUMNS * k + 8, out, 2 * (k * width + x) + 16)
-            else:
-                for j in range(width - x):
-                    out[k, 2 * (x + j)], out[k, 2 * (x + j) + 1] = zr[COLUMNS * k + j], zi[COLUMNS * k + j]
-
-
-@compiled
-def rows_back(half, first, end, image, factor, radices, wr, wi, cosines, sines):  # type: ignore[no-untyped-def]
-    """Real rows, times `factor`, of which groups of sixteen rows of complex numbers (y, 2 · columns) are the
-    transforms."""
-    height, width = image.shape
-    columns = width // 2 + 1
-    ar, ai = np.empty(8 * width + 8, np.float32), np.empty(8 * width + 8, np.float32)
-    br, bi = np.empty(8 * width + 8, np.float32), np.empty(8 * width + 8, np.float32)
-    for g in range(first, end):
-        y = min(ROWS * g, height - ROWS)
-        for k in range(0, columns - 7, 8):
-            _join(half, 2 * (y * columns + k), 2 * columns, br, bi, 8 * k, 8 * (width - k))
-        for k in range(columns - columns % 8, columns):
-            for i in range(8):
-                a, b = half[y + i, 2 * k], half[y + i, 2 * k + 1]
-                c, d = half[y + 8 + i, 2 * k], half[y + 8 + i, 2 * k + 1]
-                br[8 * k + i], bi[8 * k + i] = a - d, b + c
-                br[8 * (width - k) + i], bi[8 * (width - k) + i] = a + d, c - b
-        for i in range(8):  # what stands for itself is real
-            br[i], bi[i] = half[y + i, 0], half[y + 8 + i, 0]
-            if width % 2 == 0:
-                br[4 * width + i], bi[4 * width + i] = half[y + i, width], half[y + 8 + i, width]
-        in_b = _transform(bi, br, 0, 8, 8, ai, ar, bi, br, radices, wr, wi, cosines, sines)
-        zr, zi = (br, bi) if in_b else (ar, ai)
-        for x in range(0, width - 15, 16):
-            _turn_back(zr, zi, 8 * x, image, y * width + x, width, factor)
-        for x in range(width - width % 16, width):
-            for i in range(8):
-                image[y + i, x], image[y + 8 + i, x] = zr[8 * x + i] * factor, zi[8 * x + i] * factor

@@ -56,11 +56,18 @@ def inverse(half: np.ndarray, shape: tuple[int, int], overwrite: bool = False) -
 
     flat = np.ascontiguousarray(half).view(np.float32)
     between = flat if overwrite else np.empty_like(flat)
-    image = np.empty(shape, np.float32)
-    factor = np.float32(1 / (height * width))
-    across, along = -(-height // fftloops.ROWS), -(-half.shape[1] // fftloops.COLUMNS)
-    _shared(height * width, along, lambda *part: fftloops.columns_back(flat, *part, between, *by_columns))
-    _shared(height * width, across, lambda *part: fftloops.rows_back(between, *part, image, factor, *by_rows))
+    image, none = np.empty(shape, np.float32), np.empty(0, np.float32)
+    wide, factor = half.shape[1], np.float32(1 / (height * width))
+    across, along = -(-height // fftloops.ROWS), -(-wide // fftloops.COLUMNS)
+
+    def transform_columns(*part: int) -> None:
+        fftloops.columns(none, none, height, flat, between, height, True, *part, *by_columns)
+
+    def transform_rows(*part: int) -> None:
+        fftloops.rows(image, between, none, none, wide, factor, True, *part, *by_rows)
+
+    _shared(height * width, along, transform_columns)
+    _shared(height * width, across, transform_rows)
     return image
 
 
@@ -77,9 +84,16 @@ def _low(image: np.ndarray, rows: tuple[int, int], out: np.ndarray) -> None:
 
     image, flat = np.require(image, requirements=["C", "W"]), out.view(np.float32)
     across, along = -(-height // fftloops.ROWS), -(-columns // fftloops.COLUMNS)
-    planes = _room(along * fftloops.COLUMNS * height)
-    _shared(image.size, across, lambda *part: fftloops.rows(image, *part, *planes, columns, *by_rows))
-    _shared(image.size, along, lambda *part: fftloops.columns(*planes, height, *part, flat, rows[0], *by_columns))
+    planes, none = _room(along * fftloops.COLUMNS * height), np.empty((0, 0), np.float32)
+
+    def transform_rows(*part: int) -> None:
+        fftloops.rows(image, none, *planes, columns, np.float32(1), False, *part, *by_rows)
+
+    def transform_columns(*part: int) -> None:
+        fftloops.columns(*planes, height, none, flat, rows[0], False, *part, *by_columns)
+
+    _shared(image.size, across, transform_rows)
+    _shared(image.size, along, transform_columns)
 
 
 def _shared(size: int, groups: int, work: Callable[[int, int], None]) -> None:
