@@ -45,7 +45,7 @@ async function render({ model, el, signal }) {
   let waiting = false;
   let due = null;
 
-  const value = (side) => (side in here ? here[side] : model.get(side));
+  const value = (side) => (side in here ? here[side] : (model.get(side) ?? null));
   const first = () => model.get("edges")[0] ?? 0;
   const last = () => model.get("edges").at(-1) ?? 1;
   const toX = (v) => EDGE + ((v - first()) / (last() - first() || 1)) * (size[0] - 2 * EDGE);

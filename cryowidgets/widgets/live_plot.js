@@ -257,6 +257,10 @@ async function render({ model, el, signal }) {
   };
 
   themed(figure, el, signal);
+  if (matchMedia("(pointer: coarse)").matches) {
+    // a finger that moves over a plot is to scroll the page
+    for (const tool of figure.toolbar.tools) if (tool.event_types?.includes("pan")) tool.active = false;
+  }
   doc.on_event("tap", (_, event) => {
     const row = nearest(view, figure, source, event.sx, event.sy);
     if (row >= 0 && source.data.id) model.send({ type: "tap", id: source.data.id[row] });
