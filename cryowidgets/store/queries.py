@@ -384,10 +384,17 @@ class Reader:
         last = next((s.name for s in steps.values() if s.id == self.last_step()), "")
         found = self.query("SELECT count(*) FROM exposure")[0][0]
         failed = sum(states.get("failed", 0) for states in tally.values())
-        by_hand = self.query("SELECT count(*) FROM exposure WHERE rejected IS NOT NULL")[0][0]
         rejected = sum(tally.get(s.name, {}).get("rejected", 0) for s in steps.values() if s.id not in choosing)
-        rejected += by_hand
-        done = tally.get(last, {}).get("done", 0)
+        # A person's word counts whatever else became of an exposure, and each exposure once.
+        none, marks = f"({', '.join(map(str, choosing))})", "SELECT 1 FROM task t WHERE t.exposure = e.id AND t.state"
+        by_hand, also_done, also_rejected = self.query(
+            f"SELECT count(*), coalesce(sum(EXISTS ({marks} = 'done' AND t.step = ?)), 0), "
+            f"coalesce(sum(EXISTS ({marks} = 'rejected' AND t.step NOT IN {none})), 0) "
+            "FROM exposure e WHERE e.rejected IS NOT NULL",
+            (self.last_step(),),
+        )[0]
+        rejected += by_hand - also_rejected
+        done = tally.get(last, {}).get("done", 0) - also_done
         rate, latency = self._pace()
         return Session(
             name=settings["name"],

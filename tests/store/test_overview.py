@@ -265,3 +265,18 @@ def test_thresholds_in_words():
     assert thresholds.say(cut) == "0.50 µm ≤ defocus ≤ 3.00 µm, fit resolution ≤ 4.0 Å, quality ≥ 0.50"
     assert thresholds.loads(thresholds.dumps(cut)) == cut
     assert thresholds.say({}) == "no thresholds"
+
+
+def test_the_head_of_the_page_counts_as_the_overview_does(session):
+    session.arrive(30)
+    session.process(pictures=False)
+    session.arrive(3)
+    with Reader(session.folder) as reader:
+        found = reader.exposures()
+        gated = int(found["id"][found["state"].index("rejected")])
+        session.store.reject([2, gated, 32], "by hand")
+        head, overview = reader.session(), Overview()
+        overview.refresh(reader)
+        counts = overview.count({})
+        assert (head.done, head.rejected) == (counts.accepted, counts.rejected)
+        assert (head.found, head.waiting) == (33, counts.unknown) == (33, 2)
