@@ -26,6 +26,9 @@ PERIOD = 0.5
 """Seconds between two questions whether anything was written."""
 QUICK = 0.03
 """Seconds between two refreshes at least."""
+SHARE, BURST, LONGEST = 0.005, 0.15, 4.0
+"""Of a core that a kernel takes in the long run, while data comes and nobody clicks; CPU seconds that it may take at
+once; and seconds that a page is behind at most for it. Twenty viewers so leave the engine its machine."""
 SLOW = 5.0
 """Seconds after which views refresh though nothing was written: an engine dies without writing."""
 AWAY = 30.0
@@ -62,6 +65,7 @@ class Ticker:
         self._inode = -1
         self._generation = 0
         self._slow = 0.0
+        self._left, self._counted = BURST, time.monotonic()
         self._task: asyncio.Task | None = None
         self._awake = asyncio.Event()
 
@@ -128,12 +132,21 @@ class Ticker:
     async def _run(self) -> None:
         while any(looked.until > time.monotonic() for looked in self._views.values()):
             self._awake.clear()
+            began = time.process_time()
             self.tick()
+            rest = self._rest(time.process_time() - began)
             await asyncio.sleep(QUICK)  # a page that says much is answered at once to all of it
             try:
-                await asyncio.wait_for(self._awake.wait(), self.period)
+                await asyncio.wait_for(self._awake.wait(), max(self.period, rest))
             except TimeoutError:
                 pass
+
+    def _rest(self, spent: float) -> float:
+        """Seconds to wait after so many of CPU, so that what is taken stays within the share."""
+        now = time.monotonic()
+        self._left = min(BURST, self._left + SHARE * (now - self._counted)) - spent
+        self._left, self._counted = max(self._left, -SHARE * LONGEST), now
+        return max(0.0, -self._left / SHARE)
 
     def _open(self) -> Reader:
         """The reader; a new one where the project's file is another than before."""

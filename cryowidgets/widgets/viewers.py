@@ -156,6 +156,7 @@ def configuration(settings: dict[str, Any], folder: Path) -> Config:
             },
             "VoilaExecutor": {"timeout": 120},
             "KernelManager": {"transport": "ipc"},  # files that only this user can open, rather than open ports
+            "VoilaKernelManager": {"fill_delay": 3.0},  # until the page that took a kernel has loaded
             "ViewerKernels": {"orphan_timeout": settings["orphan_timeout"]},
         }
     )

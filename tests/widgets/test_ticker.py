@@ -4,6 +4,8 @@ import asyncio
 import os
 import time
 
+import pytest
+
 from cryowidgets.widgets import ticker as module
 from cryowidgets.widgets.ticker import ticker
 from cryowidgets.widgets.window import Window
@@ -155,3 +157,19 @@ def test_a_closed_view_is_let_go(wire, filled):
     t = ticker(filled.folder)
     view.close()
     assert t._views == {}
+
+
+def test_a_kernel_takes_its_share_of_a_core_and_no_more(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    one = module.Ticker(tmp_path)
+    assert one._rest(module.BURST) == 0, "what comes once is shown at once"
+    spent = waited = 0.0
+    for _ in range(1000):  # as much each time as a page of a long session takes
+        rest = max(module.PERIOD, one._rest(0.01))
+        spent, waited = spent + 0.01, waited + rest
+        assert rest <= module.LONGEST
+        now[0] += rest
+    assert spent / waited == pytest.approx(module.SHARE, rel=0.05)
+    one._rest(10.0)
+    assert one._rest(0.0) <= module.LONGEST, "a page is never far behind"
