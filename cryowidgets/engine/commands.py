@@ -182,11 +182,13 @@ def _clean(
     why: str = "cleaned by hand",
     raw_of_rejected: str = "",
 ) -> str:
+    if not isinstance(what, list | tuple) or not all(isinstance(n, str) for n in [*what, why, raw_of_rejected]):
+        raise CommandError("Write what= as a list of names, and why= and raw_of_rejected= as texts.")
     unknown = set(what) - set(cleaning.RECOMPUTABLE)
     if unknown:
         known = ", ".join(cleaning.RECOMPUTABLE)
         raise CommandError(f"There is nothing called {sorted(unknown)[0]!r} to clean. There are: {known}.")
-    if exposures is not None and not all(isinstance(id, int) for id in exposures):
+    if exposures is not None and not (isinstance(exposures, list) and all(isinstance(id, int) for id in exposures)):
         raise CommandError("Write exposures= as a list of numbers, or leave it out for all.")
     chosen, kept = cleaning.plan(engine.store.query, engine.store.steps(), what, exposures)
     if raw_of_rejected:

@@ -210,8 +210,6 @@ def mark(store: Store, chosen: Iterable[Cleanable], why: str) -> tuple[int, int]
     with store.transaction() as db:
         sql = "INSERT OR REPLACE INTO cleaned (path, step, exposure, size, time, why) VALUES (?, ?, ?, ?, ?, ?)"
         db.executemany(sql, rows)
-        for exposure in sorted({row[2] for row in rows}):
-            store.event("cleaned", why, exposure=exposure)
     return len(rows), sum(row[3] for row in rows)
 
 

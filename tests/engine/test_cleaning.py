@@ -207,3 +207,13 @@ def test_an_archive_opens_again_and_what_was_left_out_is_made_again(project, tmp
     for name, image in before.items():
         np.testing.assert_array_equal(found[name], image, err_msg=name)
     assert ids(folder) == rows
+
+
+@pytest.mark.parametrize(
+    "args",
+    [{"what": "halves"}, {"what": ["raw"]}, {"what": [7]}, {"what": ["halves"], "exposures": "all"}, {"why": 3}],
+)
+def test_a_command_that_makes_no_sense_is_refused(project, args):
+    run(project.folder, ("clean", args))
+    assert said(project.folder, "command.refused")
+    assert len(images(project.folder)) == 15
