@@ -135,7 +135,8 @@ class _Export:
 
     def _picks(self, fitted: Mapping[int, dict[str, Any]], tables: Mapping[str, Any]) -> int:
         numbers = dict(zip(fitted, tables["micrographs"]["rlnOpticsGroup"], strict=True)) if fitted else {}
-        optics = [dict(zip(tables["optics"], row, strict=True)) for row in zip(*tables["optics"].values(), strict=True)]
+        columns = tables.get("optics", {})  # of no micrograph that is there, no optics
+        optics = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         rows = [row for e, row in self._accepted(Picks).items() if e in fitted and row["count"]]
         return particles.picks(
             self._out / "picks.star",

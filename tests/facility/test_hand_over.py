@@ -187,3 +187,15 @@ def test_what_was_cleaned_is_left_out_and_said(tmp_path):
     said = cli("export", project, "--format", "cryosparc", "--out", tmp_path / "c")
     assert "3 micrographs, 2 with CTF" in said
     assert "1 micrograph was cleaned and is left out" in said
+
+
+def test_a_session_whose_micrographs_are_gone_still_has_its_movies(tmp_path):
+    session = fill(tmp_path)
+    with session.store.transaction():
+        add_particles(session, {})
+    for image in (session.store.folder / "steps/align").glob("*.mrc"):
+        image.unlink()
+    done = cryosparc.export(session.store.folder, tmp_path / "out")
+    assert (done.movies, done.micrographs, done.picks) == (5, 0, 0)
+    assert len(list((tmp_path / "out/movies").rglob("*.tiff"))) == 5
+    session.store.close()
