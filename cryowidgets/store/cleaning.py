@@ -242,7 +242,7 @@ def going(store: Store) -> set[int]:
 
 def want(store: Store, exposures: Collection[int] | None = None, step: str | None = None) -> int:
     """Have files made again; the number of results whose files they are."""
-    where, values = ["gone = 1", "wanted = 0"], []
+    where, values = ["wanted = 0"], []
     if step is not None:
         where.append("step = ?")
         values.append(store.steps()[step].id)

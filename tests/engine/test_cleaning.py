@@ -156,6 +156,15 @@ def test_what_is_still_to_be_read_stays(project):
     assert kept == [f"files of {step} for 3 exposures stay: something is still to do" for step in ("align", "ctf")]
 
 
+def test_what_is_wanted_back_while_it_goes_comes_back(project):
+    before = images(project.folder)
+    assert run(project.folder, ("clean", {"what": ["halves"]}), ("restore", {})).finished
+    found = images(project.folder)
+    assert list(found) == list(before)
+    with project.reader() as reader:
+        assert not any(reader.exposure(id).cleaned for id in (1, 2, 3))
+
+
 def test_a_killed_engine_leaves_the_rest_to_the_next(project):
     store = Store(project.folder)
     chosen, _ = cleaning.plan(store.query, store.steps(), ["halves"])
