@@ -40,7 +40,10 @@ of exposures, exposures.csv.
 @click.option("--publish", metavar="COMMAND", help="Program to run after each write, with {folder} for the folder.")
 @click.option("--template", type=FOLDER, help="Folder with a template of your own.")
 def report(project: Path, every: float | None, **options: Any) -> None:
-    """Write the report of PROJECT: acquisition, yield, plots, best and worst, alerts, methods with citations."""
+    """Write the report of PROJECT, a page for browsers and paper.
+
+    Acquisition, yield, plots, best and worst exposures, alerts, and the methods with what to cite for them.
+    """
     from cryowidgets.facility.report import Report
     from cryowidgets.store.queries import Reader
 
