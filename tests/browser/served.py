@@ -122,7 +122,7 @@ class Visitor:
 
     async def connect(self, kernel: str, **headers: str) -> Line:
         address = f"ws://{self.host}:{self.port}/api/kernels/{kernel}/channels?session_id={uuid.uuid4().hex}"
-        request = HTTPRequest(address, headers={**self.headers, **headers})
+        request = HTTPRequest(address, headers={**self.headers, **headers}, connect_timeout=300, request_timeout=300)
         return Line(await websocket_connect(request, subprotocols=[PROTOCOL]))
 
 
