@@ -50,7 +50,7 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",  # an address may still hold the token
+    "Referrer-Policy": "same-origin",  # an address may still hold the token; a form without any referrer is refused
 }
 LARGEST_REQUEST = 64 * 1024
 """Bytes of the body of a request: the only one that a page makes is its token."""
