@@ -16,7 +16,7 @@ from tests.browser.pages import Tab
 
 pytestmark = pytest.mark.browser
 
-OURS = {"movies": "4", "every": "0.5", "size": "128", "frames": "4"}
+OURS = {"movies": "4", "every": "0.5", "size": "512", "frames": "6"}
 """A session of the simulated microscope that takes seconds."""
 COUNT = "Number(document.querySelector('.cw-node[data-name={}] .cw-count-{}')?.dataset.count ?? 0)"
 
