@@ -10,9 +10,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 APT := DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300
-# Tests that compute, or keep to themselves otherwise: two processes run them. Those of engines and pages, which are
-# several processes each, follow one by one.
-ALONE := $(addprefix tests/,facility io kernels protocols sim store widgets workflow)
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 .PHONY: help demo test lint types tests browser paper lock format screenshots clean
@@ -35,8 +32,7 @@ tests: $(READY) browser paper ## the tests: TESTS="tests/kernels -k dose" for so
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
-	$(BIN)/pytest -n 2 --dist loadfile $(ALONE)
-	$(BIN)/pytest $(addprefix --ignore=,$(ALONE))
+	$(BIN)/pytest -n 2 --dist loadfile
 endif
 
 format: $(READY) ## let ruff mend what it can
