@@ -49,13 +49,13 @@ class OverviewTab(Tab):
         self.course.refresh(None if change.fresh else change.rows)
         if change.fresh or len(change.rows):
             self._compared = ()
-        self._compare()
+        self._set_side_by_side()
         self._bound()
         self.bar.refresh(reader)
         show_if(self.polar.plot, "angle" in overview.metrics)
         self.exposure.show(reader, self.page.shown, held=self.page.held)
 
-    def _compare(self) -> None:
+    def _set_side_by_side(self) -> None:
         """The summary and the polar plot; both need all exposures, so at most so often."""
         page, look = self.page, self.course.look
         state = (repr(page.cut), page.marked.tobytes(), look and (look.first, look.by))

@@ -113,7 +113,7 @@ def test_a_path_lies_on_the_deepest_mount_above_it():
     assert mount_of("/data/em/s1", table)[1] == "nas:/em"
     assert mount_of("/data/emulsion", table)[1] == "/dev/b"
     assert mount_of("/data", table)[1] == "/dev/b"
-    assert mount_of("/home/x", table)[1] == "/dev/a"
+    assert mount_of("/srv/x", table)[1] == "/dev/a"
 
 
 def test_what_went_to_and_from_an_nfs_server():

@@ -191,15 +191,16 @@ def test_a_step_is_added_with_the_sources_that_fit(wire, view, filled, reader):
 
 def test_a_page_that_only_shows_has_nothing_to_press_in_its_workflow(wire, page, reader):
     page.refresh(reader)
-    assert page.workflow is None, "what nobody looks at is not made"
-    wire.hear(page.tabs, type="tap", name="Workflow")
+    assert "Workflow" not in page.tabs.made, "what nobody looks at is not made"
+    wire.hear(page.tabs.names, type="tap", name="Workflow")
     page.refresh(reader)
-    wire.hear(page.workflow.graph, type="tap", name="ctf")
+    workflow = page.tabs.made["Workflow"].view
+    wire.hear(workflow.graph, type="tap", name="ctf")
     page.refresh(reader)
-    assert type(page.workflow.panel) is StepSummary
+    assert type(workflow.panel) is StepSummary
     pressable = (W.Button, W.ToggleButton, W.Text, W.Dropdown, W.Checkbox, W.Accordion, W.ToggleButtons)
     assert not [w for w in everything(page) if isinstance(w, pressable)]
-    assert page._main.layout.display == "none"
+    assert page.tabs._places["Overview"].layout.display == "none"
 
 
 def test_steps_that_cannot_run_here_are_drawn_from_a_document(wire):
