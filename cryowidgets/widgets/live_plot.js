@@ -67,6 +67,15 @@ function shown(el, signal) {
   });
 }
 
+// Figures are built one after the other, so that the first is there to be seen while the others are still to come.
+async function turn() {
+  const before = globalThis.__cryowidgets_turn;
+  let done;
+  globalThis.__cryowidgets_turn = new Promise((resolve) => (done = resolve));
+  await before;
+  return done;
+}
+
 // Bokeh paints on canvas, where style sheets do not reach: hand it the colours of the page, and again when they change.
 function paint(figure, el) {
   const style = getComputedStyle(el);
@@ -178,15 +187,25 @@ async function render({ model, el, signal }) {
   room.append(host, empty);
   el.append(title, room);
 
-  let Bokeh;
+  const loading = loadBokeh(model);
+  loading.catch(() => {}); // it is said below, once there is somebody to read it
+  await shown(host, signal);
+  const early = []; // what comes before there is a figure for it
+  const keep = (...said) => early.push(said);
+  model.on("msg:custom", keep);
+  model.send({ type: "need" });
+  let Bokeh, views;
+  const next_one = await turn();
   try {
-    [Bokeh] = await Promise.all([loadBokeh(model), shown(host, signal)]);
+    Bokeh = await loading;
+    if (!signal.aborted) views = await Bokeh.embed.embed_item(JSON.parse(model.get("_figure")), host);
   } catch (error) {
     empty.textContent = `This plot cannot be drawn: ${error.message}.`;
-    return;
+  } finally {
+    model.off("msg:custom", keep);
+    setTimeout(next_one); // after this one was painted
   }
-  if (signal.aborted) return;
-  const views = await Bokeh.embed.embed_item(JSON.parse(model.get("_figure")), host);
+  if (!views) return;
   const view = views.roots[0];
   const figure = view.model;
   const doc = figure.document;
@@ -284,7 +303,8 @@ async function render({ model, el, signal }) {
     doc.clear();
   });
   announce();
-  model.send({ type: "need" });
+  for (const said of early) receive(...said);
+  if (epoch < 0) model.send({ type: "need" });
 }
 
 export default { render };
