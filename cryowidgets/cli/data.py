@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cryowidgets.cli.common import PROJECT, exposure_id
+from cryowidgets.spelling import size
 
 
 @click.command(
@@ -194,13 +195,6 @@ def archive(project: Path, out: Path, micrographs: bool, everything: bool) -> No
         click.echo(f"Left out: {made.left_out} files of {size(made.left_bytes)}, which can be made again.")
     if made.missing:
         click.echo(f"{made.missing} files that results name were not there.", err=True)
-
-
-def size(count: float) -> str:
-    """Bytes as people say them."""
-    from cryowidgets.store import cleaning
-
-    return cleaning.size(count)
 
 
 def _biggest(counted: dict[str, tuple[int, int]]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cryowidgets.model import Item
+from cryowidgets.spelling import size
 from cryowidgets.store.database import Step
 from cryowidgets.store.reach import downstream
 from cryowidgets.store.todo import SETTLED
@@ -178,15 +179,6 @@ def _through(query: Query, steps: Mapping[str, Step], step: Step) -> set[int]:
         if not (settled and below.state == "finished"):  # one that has finished takes not all that comes
             rest &= settled
     return rest
-
-
-def size(count: float) -> str:
-    """Bytes as people say them: 0 B, 12 kB, 3.4 GB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
 
 
 def said(count: int, bytes: int, why: str, kept: Iterable[str]) -> str:

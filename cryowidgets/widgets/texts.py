@@ -9,15 +9,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-NONE = "–"
-"""What stands where there is no value."""
-
-
-def number(value: float | None, digits: int = 1, unit: str = "", scale: float = 1.0) -> str:
-    """A measured value with its unit, a dash where it could not be measured."""
-    if value is None or not math.isfinite(value):
-        return NONE
-    return f"{value * scale:.{digits}f}".replace("-", "−") + (f" {unit}" if unit else "")
+# What is spelled alike on pages and on paper.
+from cryowidgets.spelling import NONE, number
+from cryowidgets.spelling import count as count
+from cryowidgets.spelling import duration as duration
 
 
 def micrometres(value: float | None, digits: int = 2, unit: str = "µm") -> str:
@@ -28,19 +23,6 @@ def micrometres(value: float | None, digits: int = 2, unit: str = "µm") -> str:
 def nanometres(value: float | None, digits: int = 0, unit: str = "nm") -> str:
     """A length in Å as nm."""
     return number(value, digits, unit, 0.1)
-
-
-def duration(seconds: float | None) -> str:
-    """A length of time in its two largest units: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 d 3 h``."""
-    if seconds is None or not math.isfinite(seconds):
-        return NONE
-    whole = max(0, round(seconds))
-    units = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
-    for (name, length), (below, below_length) in zip(units, units[1:], strict=False):
-        if whole >= length:
-            rest = whole % length // below_length
-            return f"{whole // length} {name}" + (f" {rest} {below}" if rest else "")
-    return f"{whole} s"
 
 
 def clock(seconds: float | None, date: bool = False) -> str:
@@ -67,11 +49,6 @@ def from_plot(milliseconds: float) -> float:
     """UTC seconds of a place on a time axis that `plot_times` has labelled."""
     local = milliseconds / 1e3
     return local - time.localtime(local - time.localtime(local).tm_gmtoff).tm_gmtoff
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """``1 movie``, ``2 movies``."""
-    return f"{thousands(number)} {one if number == 1 else many or one + 's'}"
 
 
 def thousands(number: int) -> str:

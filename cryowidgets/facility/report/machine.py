@@ -74,7 +74,7 @@ class Room:
         rows = [("movies", *movies), *((name, *used) for name, used in self._steps.items() if used[1])]
         return {
             "rows": [
-                (name, said.size(bytes) if bytes else said.NONE, said.count(count)) for name, bytes, count in rows
+                (name, said.size(bytes) if bytes else said.NONE, said.thousands(count)) for name, bytes, count in rows
             ],
             "project": said.size(sum(bytes for bytes, _ in self._steps.values())),
             "movies": said.size(movies[0]),

@@ -55,7 +55,7 @@ def measured(overview: Overview, cut: Cut, gap: float) -> list[dict[str, Any]]:
                 "help": metric.help,
                 "median": metric.text(float(np.median(known)) / metric.factor),
                 "threshold": _words(metric, cut[key]) if key in cut else "",
-                "beyond": said.some(away, "value lies", "values lie") + " beyond the scale" if away else "",
+                "beyond": said.count(away, "value lies", "values lie") + " beyond the scale" if away else "",
                 "trend": charts.trend(f"{name} over time", x, y, bins.time, low, mean, high, still, bounds),
                 "histogram": charts.histogram(f"Histogram of {metric.label}", y, edges, counts, bounds),
             }
@@ -78,7 +78,7 @@ def statistics(overview: Overview) -> list[dict[str, str]]:
             {
                 "label": label,
                 "help": metric.help,
-                "n": said.count(known.size),
+                "n": said.thousands(known.size),
                 "least": least,
                 "p5": p5,
                 "median": middle,
@@ -98,12 +98,12 @@ def thresholds(overview: Overview, cut: Cut) -> dict[str, Any]:
         if metric is None:
             continue  # of a step that the workflow does not have
         alone = overview.count({key: bounds})
-        rows.append((_words(metric, bounds), *(said.count(n) for n in (alone.accepted, alone.outside))))
+        rows.append((_words(metric, bounds), *(said.thousands(n) for n in (alone.accepted, alone.outside))))
     all_ = overview.count(cut)
     return {
         "rows": rows,
-        "accepted": said.count(all_.accepted),
-        "outside": said.count(all_.outside),
+        "accepted": said.thousands(all_.accepted),
+        "outside": said.thousands(all_.outside),
         "share": said.share(all_.accepted, len(overview)),
     }
 

@@ -24,9 +24,9 @@ def steps(reader: Reader) -> list[dict[str, Any]]:
                 "name": step.label or step.name,
                 "protocol": step.protocol,
                 "state": step.state,
-                "done": said.count(done.get("done", 0)),
-                "rejected": said.count(done.get("rejected", 0)),
-                "failed": said.count(done.get("failed", 0)),
+                "done": said.thousands(done.get("done", 0)),
+                "rejected": said.thousands(done.get("rejected", 0)),
+                "failed": said.thousands(done.get("failed", 0)),
                 "params": _changed(step),
                 "versions": step.version,
             }

@@ -186,7 +186,7 @@ class Report:
             "room": self._room.table(reader),
             "files": [file.name for file in files],
             "inside": self._inside,
-            "count": said.count,
+            "count": said.thousands,
         }
 
 

@@ -86,7 +86,7 @@ def acquisition(overview: Overview, cut: Cut) -> dict[str, Any]:
         "first": said.when(first),
         "last": said.when(last),
         "span": said.duration(span),
-        "count": said.count(times.size),
+        "count": said.thousands(times.size),
         "per_hour": said.number(3600.0 * times.size / max(span, 60.0), 0),
         "per_hour_busy": said.number(3600.0 * times.size / busy, 0),
         "pauses": [(said.when(at), said.duration(length)) for at, length in resting.spans[:5]],
@@ -125,7 +125,7 @@ def yields(overview: Overview, cut: Cut) -> dict[str, Any]:
         "found": len(overview),
         **counts,
         "flagged": int(np.count_nonzero(overview.flag)),
-        "parts": [(label, said.count(n), said.share(n, len(overview)), colour) for label, n, colour in parts],
+        "parts": [(label, said.thousands(n), said.share(n, len(overview)), colour) for label, n, colour in parts],
         "chart": charts.shares("What became of the movies", parts) if len(overview) else "",
     }
 
@@ -148,9 +148,11 @@ def _squares(overview: Overview, cut: Cut) -> dict[str, Any]:
             continue
         middle = [_median(overview, key, at) for key in keys]
         good = int(np.count_nonzero(accepted[at]))
-        seen = said.count(np.unique(holes[at]).size) if holes is not None else ""
+        seen = said.thousands(np.unique(holes[at]).size) if holes is not None else ""
         first = float(overview.acquired[at].min())
-        rows.append((first, [label, said.when(first), seen, said.count(at.size), said.share(good, at.size), *middle]))
+        rows.append(
+            (first, [label, said.when(first), seen, said.thousands(at.size), said.share(good, at.size), *middle])
+        )
     rows.sort(key=lambda row: row[0])
     heads = [("grid square", ""), ("first movie", ""), ("holes", ""), ("movies", ""), ("accepted", "")]
     heads += [(overview.metrics[key].label, overview.metrics[key].unit) for key in keys]
@@ -187,6 +189,6 @@ def _several(values: list[float]) -> str:
 def _standing(session: Session) -> str:
     engine = session.engine
     if session.stream == "closed":
-        return "closed" if session.waiting == 0 else f"closed; {said.some(session.waiting, 'movie')} still to be done"
+        return "closed" if session.waiting == 0 else f"closed; {said.count(session.waiting, 'movie')} still to be done"
     word = "paused" if session.paused else "open" if session.stream == "open" else "closing"
     return f"{word}; {'an engine works on it' if engine and engine.alive else 'no engine runs now'}"

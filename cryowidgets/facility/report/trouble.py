@@ -57,7 +57,7 @@ def reasons(reader: Reader) -> list[dict[str, str]]:
         found += [(n, state, step.name, newest[state, why]) for (state, why), n in counted.items()]
     found.sort(key=lambda row: -row[0])
     return [
-        {"n": said.count(n), "kind": kind, "where": where, "why": public(why) or said.NONE}
+        {"n": said.thousands(n), "kind": kind, "where": where, "why": public(why) or said.NONE}
         for n, kind, where, why in found[:REASONS]
     ]
 
