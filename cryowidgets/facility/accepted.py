@@ -14,22 +14,35 @@ from cryowidgets.store.overview import Overview
 from cryowidgets.store.queries import Columns, Reader
 
 
-def accepted(reader: Reader, kind: type[Item], thresholds: bool = True) -> dict[int, dict[str, Any]]:
-    """Accepted results of the last step that gives a kind, by exposure, in the order of acquisition.
+class Accepted:
+    """The results of a session that count; who is left out is found once, for all kinds.
 
-    Steps that only choose among items, for others behind them, are passed over. Where thresholds are saved with the
-    project, results of exposures that do not lie within them are left out, unless `thresholds` is False.
+    Parameters
+    ----------
+    reader : Reader
+    thresholds : bool
+        Where thresholds are saved with the project, leave out exposures that do not lie within them.
     """
-    steps = [s.name for s in reader.steps().values() if s.gives == kind.__name__ and not _chooses(s.protocol)]
-    found = rows(reader.rows(steps[-1])) if steps else []
-    found.sort(key=lambda row: (row["acquired"], row["exposure"]))
-    out = rejected(reader)
-    cut = reader.thresholds() if thresholds else {}
-    if cut:
-        overview = Overview()
-        overview.refresh(reader)
-        out = out.union(overview.id[~overview.accepted(cut)].tolist())
-    return {row["exposure"]: row for row in found if row["exposure"] not in out}
+
+    def __init__(self, reader: Reader, thresholds: bool = True) -> None:
+        self._reader = reader
+        self._out = rejected(reader)
+        cut = reader.thresholds() if thresholds else {}
+        if cut:
+            overview = Overview()
+            overview.refresh(reader)
+            self._out |= set(overview.id[~overview.accepted(cut)].tolist())
+
+    def of(self, kind: type[Item]) -> dict[int, dict[str, Any]]:
+        """Results of the last step that gives a kind, by exposure, in the order of acquisition.
+
+        Steps that only choose among items, for others behind them, are passed over.
+        """
+        steps = self._reader.steps().values()
+        giving = [s.name for s in steps if s.gives == kind.__name__ and not _chooses(s.protocol)]
+        found = rows(self._reader.rows(giving[-1])) if giving else []
+        found.sort(key=lambda row: (row["acquired"], row["exposure"]))
+        return {row["exposure"]: row for row in found if row["exposure"] not in self._out}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ import csv
 import math
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +29,9 @@ from typing import Any
 
 from cryowidgets.errors import ProjectError
 from cryowidgets.facility import particles
-from cryowidgets.facility.accepted import LeftOut, accepted, left_out
-from cryowidgets.facility.relion import WORST_RESOLUTION, blocks
-from cryowidgets.io import star
+from cryowidgets.facility.accepted import Accepted, LeftOut, left_out
+from cryowidgets.facility.placing import image, place, there, write_star
+from cryowidgets.facility.relion import blocks, ctf
 from cryowidgets.model import Ctf, Micrograph, Movie, Particles, Picks
 from cryowidgets.store.queries import Reader
 
@@ -80,15 +79,16 @@ class _Export:
         self._reader, self._out, self._copy, self._thresholds = reader, out, copy, thresholds
         self._optics = reader.optics()
         self._groups = _names([self._optics[e] for e in self._optics])
+        self._accepted = Accepted(reader, thresholds)
 
     def write(self) -> HandedOver:
-        movies = self._accepted(Movie)
+        movies = self._accepted.of(Movie)
         if not movies:
             raise ProjectError(f"{self._reader.folder} has no movies to export yet.")
         self._out.mkdir(parents=True, exist_ok=True)
-        found = self._accepted(Micrograph)
+        found = self._accepted.of(Micrograph)
         micrographs = {e: m for e, m in found.items() if self._image(m)}
-        ctfs = {e: c for e, c in self._accepted(Ctf).items() if math.isfinite(c["defocus_u"]) and e in micrographs}
+        ctfs = {e: c for e, c in self._accepted.of(Ctf).items() if math.isfinite(c["defocus_u"]) and e in micrographs}
         placed: set[Path] = set()
         raw = {}
         for e, m in movies.items():
@@ -103,7 +103,7 @@ class _Export:
         rows = {e: {"rlnMicrographName": images[e], **(_ctf(ctfs[e]) if e in ctfs else {})} for e in images}
         fitted = {e: row for e, row in rows.items() if e in ctfs}
         tables = blocks("micrographs", fitted or rows, self._optics, pixels) if rows else {}
-        self._star("micrographs.star", tables)
+        write_star(self._out / "micrographs.star", tables)
         picks = self._picks(fitted, tables)
         count = self._particles(images, placed)
         self._table(movies, raw, images)
@@ -120,24 +120,17 @@ class _Export:
             left_out(self._reader, self._thresholds),
         )
 
-    def _accepted(self, kind: Any) -> dict[int, dict[str, Any]]:
-        return accepted(self._reader, kind, self._thresholds)
-
     def _group(self, exposure: int) -> str:
         return self._groups[self._optics[exposure]]
 
     def _image(self, m: Mapping[str, Any]) -> str:
-        """The micrograph to work with; empty where it was cleaned."""
-        for path in (m["dose_weighted"], m["path"]):
-            if path and (self._reader.folder / path).is_file():
-                return path
-        return ""
+        return image(self._reader.folder, m)
 
     def _picks(self, fitted: Mapping[int, dict[str, Any]], tables: Mapping[str, Any]) -> int:
         numbers = dict(zip(fitted, tables["micrographs"]["rlnOpticsGroup"], strict=True)) if fitted else {}
         columns = tables.get("optics", {})  # of no micrograph that is there, no optics
         optics = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        rows = [row for e, row in self._accepted(Picks).items() if e in fitted and row["count"]]
+        rows = [row for e, row in self._accepted.of(Picks).items() if e in fitted and row["count"]]
         return particles.picks(
             self._out / "picks.star",
             self._reader.folder,
@@ -147,15 +140,15 @@ class _Export:
         )
 
     def _particles(self, images: Mapping[int, str], placed: set[Path]) -> int:
-        there = [
+        rows = [
             row
-            for e, row in self._accepted(Particles).items()
-            if e in images and row["path"] and (self._reader.folder / row["path"]).is_file()
+            for e, row in self._accepted.of(Particles).items()
+            if e in images and there(self._reader.folder, row["path"])
         ]
         return particles.particles(
             self._out / "particles.star",
             self._reader.folder,
-            there,
+            rows,
             lambda row: self._place(row["path"], f"particles/{row['name']}.mrcs", placed),
             lambda row: images[row["exposure"]],
         )
@@ -173,17 +166,10 @@ class _Export:
                 writer.writerow([raw[e], images.get(e, ""), self._group(e), *texts])
 
     def _place(self, source: str, name: str, placed: set[Path], link: bool = False) -> str:
-        origin, target = self._reader.folder / source, self._out / name
+        target = self._out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         placed.add(target)
-        if self._copy and not link:
-            if target.is_symlink() or not target.exists() or target.stat().st_mtime_ns != origin.stat().st_mtime_ns:
-                half = target.with_name(f".{target.name}.copying")
-                shutil.copy2(origin, half)
-                os.replace(half, target)
-        elif not (target.is_symlink() and os.readlink(target) == str(origin)):
-            target.unlink(missing_ok=True)
-            target.symlink_to(origin)
+        place(self._reader.folder / source, target, self._copy and not link)
         return name
 
     def _sweep(self, placed: set[Path]) -> None:
@@ -193,29 +179,21 @@ class _Export:
                 if (path.is_file() or path.is_symlink()) and path not in placed:
                     path.unlink()
 
-    def _star(self, name: str, tables: Mapping[str, Any]) -> None:
-        if not tables:
-            (self._out / name).unlink(missing_ok=True)
-            return
-        half = self._out / f".{name}.making"
-        star.write(half, tables)
-        os.replace(half, self._out / name)
-
 
 def _ctf(c: Mapping[str, Any]) -> dict[str, float]:
-    resolution = c["fit_resolution"]
-    return {
-        "rlnDefocusU": _number(c["defocus_u"]),
-        "rlnDefocusV": _number(c["defocus_v"]),
-        "rlnDefocusAngle": _number(c["angle"]),
-        "rlnPhaseShift": _number(c["phase_shift"]),
-        "rlnCtfFigureOfMerit": _number(c["score"]),
-        "rlnCtfMaxResolution": _number(min(resolution, WORST_RESOLUTION) if resolution > 0 else WORST_RESOLUTION),
-    }
+    columns = ctf(c)
+    return {name: columns[name] for name in _CTF}
 
 
-def _number(value: float) -> float:
-    return round(float(value), 6) if math.isfinite(value) else 0.0
+_CTF = (
+    "rlnDefocusU",
+    "rlnDefocusV",
+    "rlnDefocusAngle",
+    "rlnPhaseShift",
+    "rlnCtfFigureOfMerit",
+    "rlnCtfMaxResolution",
+)
+"""What CryoSPARC reads of a CTF."""
 
 
 def _names(optics: list[Any]) -> dict[Any, str]:

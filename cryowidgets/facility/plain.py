@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.facility import table
-from cryowidgets.facility.accepted import LeftOut, accepted, left_out
+from cryowidgets.facility import placing, table
+from cryowidgets.facility.accepted import Accepted, LeftOut, left_out
 from cryowidgets.io import coordinates, star
 from cryowidgets.model import Ctf, Micrograph, Movie, Particles, Picks
 from cryowidgets.protocols import relion_files
@@ -61,7 +61,7 @@ def export(project: Path | str, out: Path | str, thresholds: bool = True) -> Wri
             good = np.flatnonzero(overview.accepted(reader.thresholds() if thresholds else {}))
             exposures = table.write_csv(out / "exposures.csv", reader, overview, good, None if thresholds else {})
             kinds = (Movie, Micrograph, Ctf, Picks, Particles)
-            movies, micrographs, ctfs, picks, particles = (accepted(reader, kind, thresholds) for kind in kinds)
+            movies, micrographs, ctfs, picks, particles = map(Accepted(reader, thresholds).of, kinds)
             rows = _micrographs(reader, movies, micrographs, ctfs)
             return Written(
                 exposures,
@@ -77,7 +77,7 @@ def export(project: Path | str, out: Path | str, thresholds: bool = True) -> Wri
 def _micrographs(reader: Reader, movies: Mapping, micrographs: Mapping, ctfs: Mapping) -> Iterator[Sequence[Any]]:
     optics = reader.optics()
     for e, m in micrographs.items():
-        image = next((p for p in (m["dose_weighted"], m["path"]) if p and (reader.folder / p).is_file()), "")
+        image = placing.image(reader.folder, m)
         movie = str(reader.folder / movies[e]["path"]) if e in movies else ""
         found = str(reader.folder / image) if image else ""
         ctf = ctfs.get(e, {})

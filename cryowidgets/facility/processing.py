@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.errors import ProjectError
-from cryowidgets.facility.accepted import accepted, rows
+from cryowidgets.facility.accepted import Accepted, rows
 from cryowidgets.model import Classes, Ctf, Micrograph, Movie, Optics, Particles, Picks
 from cryowidgets.plugins import OURS, our_version
 from cryowidgets.store.queries import Reader
@@ -41,7 +41,8 @@ def describe(reader: Reader) -> dict[str, Any]:
         There are no movies yet, or a value does not fit the schema, which is then named.
     """
     kinds = (Movie, Micrograph, Ctf, Picks, Particles)
-    found = {kind: list(accepted(reader, kind, thresholds=False).values()) for kind in kinds}
+    accepted = Accepted(reader, thresholds=False)
+    found = {kind: list(accepted.of(kind).values()) for kind in kinds}
     if not found[Movie]:
         raise ProjectError(f"{reader.folder} has no movies to describe yet.")
     record = reader.record()

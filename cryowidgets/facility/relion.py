@@ -30,7 +30,8 @@ import numpy as np
 
 from cryowidgets.errors import ProjectError
 from cryowidgets.facility import particles
-from cryowidgets.facility.accepted import LeftOut, accepted, left_out
+from cryowidgets.facility.accepted import Accepted, LeftOut, left_out
+from cryowidgets.facility.placing import image, place, there, write_star
 from cryowidgets.io import gain, mrc, star
 from cryowidgets.kernels.spectrum import power_spectrum
 from cryowidgets.model import Ctf, Micrograph, Movie, Optics, Particles, Picks
@@ -109,19 +110,20 @@ class _Export:
         self._gains: dict[tuple[str, bool], str] = {}
 
     def write(self, report: Callable[[int, int], None]) -> Exported:
-        movies = accepted(self._reader, Movie, self._thresholds)
+        accepted = Accepted(self._reader, self._thresholds)
+        movies = accepted.of(Movie)
         if not movies:
             raise ProjectError(f"{self._reader.folder} has no movies to export yet.")
-        picks = {e: row for e, row in accepted(self._reader, Picks, self._thresholds).items() if row["count"]}
-        stacks = {e: row for e, row in accepted(self._reader, Particles, self._thresholds).items() if row["count"]}
+        picks = {e: row for e, row in accepted.of(Picks).items() if row["count"]}
+        stacks = {e: row for e, row in accepted.of(Particles).items() if row["count"]}
         more = [*(["AutoPick"] if picks else []), *(["Extract"] if stacks else [])]
         for folder in ("Movies", "MotionCorr", "CtfFind", *more) if self._images else ("MotionCorr",):
             (self._out / folder).mkdir(parents=True, exist_ok=True)
-        micrographs = accepted(self._reader, Micrograph, self._thresholds)
+        micrographs = accepted.of(Micrograph)
         there = {e: m for e, m in micrographs.items() if not self._images or self._image(m)}
         cleaned, micrographs = len(micrographs) - len(there), there
-        ctfs = accepted(self._reader, Ctf, self._thresholds)
-        ctfs = {e: ctf for e, ctf in ctfs.items() if math.isfinite(ctf["defocus_u"])}
+        ctfs = accepted.of(Ctf)
+        ctfs = {e: c for e, c in ctfs.items() if math.isfinite(c["defocus_u"])}
 
         for exposure, movie in movies.items():
             suffix = "".join(Path(movie["path"]).suffixes[-1:])
@@ -132,7 +134,9 @@ class _Export:
             for e, row in zip(micrographs, pool.map(self._micrograph, micrographs.values()), strict=True):
                 corrected[e] = row
                 report(len(corrected), len(micrographs))
-        fitted = {e: {**corrected[e], **self._ctf(c)} for e, c in ctfs.items() if e in corrected}
+        fitted = {
+            e: {**corrected[e], "rlnCtfImage": self._spectrum(c), **ctf(c)} for e, c in ctfs.items() if e in corrected
+        }
 
         raw = {e: {"rlnMicrographMovieName": name} for e, name in self._movies.items()}
         pixels = {e: m["pixel_size"] for e, m in micrographs.items()}
@@ -164,24 +168,10 @@ class _Export:
         }
 
     def _ctf(self, c: Mapping[str, Any]) -> dict[str, Any]:
-        resolution = c["fit_resolution"]
-        return {
-            "rlnCtfImage": self._spectrum(c),
-            "rlnDefocusU": _number(c["defocus_u"]),
-            "rlnDefocusV": _number(c["defocus_v"]),
-            "rlnCtfAstigmatism": _number(c["astigmatism"]),
-            "rlnDefocusAngle": _number(c["angle"]),
-            "rlnCtfFigureOfMerit": _number(c["score"]),
-            "rlnCtfMaxResolution": _number(min(resolution, WORST_RESOLUTION) if resolution > 0 else WORST_RESOLUTION),
-            "rlnPhaseShift": _number(c["phase_shift"]),
-            "rlnCtfIceRingDensity": _number(c["ice"]),
-        }
+        return {"rlnCtfImage": self._spectrum(c), **ctf(c)}
 
     def _table(self, file: str, block: str, rows: dict[int, dict[str, Any]], pixels: Mapping[int, float]) -> None:
-        if not rows:
-            (self._out / file).unlink(missing_ok=True)  # one of an export before
-            return
-        self._star(file, blocks(block, rows, self._optics, pixels))
+        write_star(self._out / file, blocks(block, rows, self._optics, pixels) if rows else {})
 
     def _picks(self, picks: dict[int, dict[str, Any]], corrected: Mapping[int, dict[str, Any]]) -> int:
         """Coordinates of each micrograph that there is."""
@@ -193,10 +183,8 @@ class _Export:
             for e, row in picks.items()
             if e in corrected
         ]
-        if rows and self._images:
-            self._star("autopick.star", {"coordinate_files": _columns(rows)})
-        else:
-            (self._out / "autopick.star").unlink(missing_ok=True)
+        named = {"coordinate_files": _columns(rows)} if rows and self._images else {}
+        write_star(self._out / "autopick.star", named)
         return len(rows)
 
     def _particles(self, stacks: dict[int, dict[str, Any]], corrected: Mapping[int, dict[str, Any]]) -> int:
@@ -212,11 +200,10 @@ class _Export:
     # Files ------------------------------------------------------------------------------------------------------
 
     def _there(self, path: str) -> bool:
-        return bool(path) and (self._reader.folder / path).is_file()
+        return there(self._reader.folder, path)
 
     def _image(self, m: Mapping[str, Any]) -> str:
-        """The micrograph that others work with; empty where it was cleaned."""
-        return next((path for path in (m["dose_weighted"], m["path"]) if self._there(path)), "")
+        return image(self._reader.folder, m)
 
     def _spectrum(self, c: Mapping[str, Any]) -> str:
         if self._images and not self._there(c["spectrum"]):
@@ -225,24 +212,9 @@ class _Export:
 
     def _place(self, source: str, name: str, link: bool = False) -> str:
         """Have a file of the project, or from anywhere, under a name in the RELION project; returns that name."""
-        origin, target = self._reader.folder / source, self._out / name
-        if not self._images:
-            return name
-        if self._copy and not link:
-            if target.is_symlink() or not _same(origin, target):
-                half = target.with_name(f".{target.name}.copying")
-                shutil.copy2(origin, half)
-                os.replace(half, target)
-        elif not (target.is_symlink() and os.readlink(target) == str(origin)):
-            target.unlink(missing_ok=True)
-            target.symlink_to(origin)
+        if self._images:
+            place(self._reader.folder / source, self._out / name, self._copy and not link)
         return name
-
-    def _star(self, name: str, blocks: Mapping[str, Any]) -> None:
-        """Written beside and moved into place, since RELION may be reading the one of an export before."""
-        half = (self._out / name).with_suffix(".making")
-        star.write(half, blocks)
-        os.replace(half, self._out / name)
 
     def _gain(self, path: str, divides: bool) -> str:
         """A gain where RELION will find it; for EER movies as what divides them, which it takes an MRC file for."""
@@ -274,7 +246,7 @@ class _Export:
         blocks["general"]["rlnMicrographMovieName"] = self._movies[m["exposure"]]
         if self._gain_of[m["exposure"]]:
             blocks["general"]["rlnMicrographGainName"] = self._gain_of[m["exposure"]]
-        self._star(name, blocks)
+        write_star(self._out / name, blocks)
         return name
 
     def _power_spectrum(self, m: Mapping[str, Any], name: str) -> str:
@@ -333,12 +305,19 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
 
 
-def _same(origin: Path, target: Path) -> bool:
-    try:
-        a, b = origin.stat(), target.stat()
-    except FileNotFoundError:
-        return False
-    return (a.st_size, a.st_mtime_ns) == (b.st_size, b.st_mtime_ns)
+def ctf(c: Mapping[str, Any]) -> dict[str, float]:
+    """Columns of a CTF, as RELION names them."""
+    resolution = c["fit_resolution"]
+    return {
+        "rlnDefocusU": _number(c["defocus_u"]),
+        "rlnDefocusV": _number(c["defocus_v"]),
+        "rlnCtfAstigmatism": _number(c["astigmatism"]),
+        "rlnDefocusAngle": _number(c["angle"]),
+        "rlnCtfFigureOfMerit": _number(c["score"]),
+        "rlnCtfMaxResolution": _number(min(resolution, WORST_RESOLUTION) if resolution > 0 else WORST_RESOLUTION),
+        "rlnPhaseShift": _number(c["phase_shift"]),
+        "rlnCtfIceRingDensity": _number(c["ice"]),
+    }
 
 
 def _number(value: float) -> float:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from cryowidgets import plugins, share
 from cryowidgets.errors import ProjectError
 from cryowidgets.facility import processing, relion
-from cryowidgets.facility.accepted import accepted
+from cryowidgets.facility.accepted import Accepted
 from cryowidgets.facility.relion import Exported
 from cryowidgets.model import Micrograph, Movie
 from cryowidgets.store.queries import Reader
@@ -124,6 +124,7 @@ def _kept(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 class _Crate:
     def __init__(self, reader: Reader, folder: Path, workflow: Workflow) -> None:
         self._reader, self._folder, self._workflow = reader, folder, workflow
+        self._accepted = Accepted(reader, thresholds=False)
         self._record = reader.record()
         self._session = reader.session()
 
@@ -215,7 +216,7 @@ class _Crate:
         return [entity for entity in found if Path(entity.id).name in about]
 
     def _thumbnails(self, crate: ROCrate) -> None:
-        for row in accepted(self._reader, Micrograph, thresholds=False).values():
+        for row in self._accepted.of(Micrograph).values():
             picture = self._reader.folder / row["thumbnail"]
             if row["thumbnail"] and picture.is_file():
                 self._add(crate, picture, f"thumbnails/{row['name']}.jpg", row["name"], "image/jpeg")
@@ -264,7 +265,7 @@ class _Crate:
             crate.root_dataset.append_to("mentions", action)
 
     def _movies(self) -> dict[str, Any]:
-        found = accepted(self._reader, Movie, thresholds=False)
+        found = self._accepted.of(Movie)
         size = sum(row["size"] for row in found.values())
         said = f"{len(found)} movie files, {size / 1e9:.3g} GB, which are not in the crate"
         return {"@type": "Dataset", "name": "Movies", "description": said}
