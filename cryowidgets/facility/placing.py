@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,31 @@ def place(origin: Path, target: Path, copy: bool) -> None:
     """Have a file under another name, as a link or as a copy; nothing is done where it is there already."""
     if copy:
         if target.is_symlink() or not _same(origin, target):
-            half = target.with_name(f".{target.name}.copying")
-            shutil.copy2(origin, half)
-            os.replace(half, target)
+            with whole(target) as half:
+                shutil.copy2(origin, half)
     elif not (target.is_symlink() and os.readlink(target) == str(origin)):
         target.unlink(missing_ok=True)
         target.symlink_to(origin)
 
 
-def write_star(target: Path, blocks: Mapping[str, Any]) -> None:
-    """Written beside and moved into place, since another program may be reading the one of an export before.
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Where to write a file that is to be there under its name as a whole or not at all."""
+    half = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield half
+        os.replace(half, target)
+    finally:
+        half.unlink(missing_ok=True)
 
-    Without any block there is no file.
-    """
+
+def write_star(target: Path, blocks: Mapping[str, Any]) -> None:
+    """Another program may be reading the one of an export before. Without any block there is no file."""
     if not blocks:
         target.unlink(missing_ok=True)
         return
-    half = target.with_name(f".{target.name}.making")
-    star.write(half, blocks)
-    os.replace(half, target)
+    with whole(target) as half:
+        star.write(half, blocks)
 
 
 def there(folder: Path, path: str) -> bool:

@@ -31,7 +31,7 @@ import numpy as np
 from cryowidgets.errors import ProjectError
 from cryowidgets.facility import particles
 from cryowidgets.facility.accepted import Accepted, LeftOut, left_out
-from cryowidgets.facility.placing import image, place, there, write_star
+from cryowidgets.facility.placing import image, place, there, whole, write_star
 from cryowidgets.io import gain, mrc, star
 from cryowidgets.kernels.spectrum import power_spectrum
 from cryowidgets.model import Ctf, Micrograph, Movie, Optics, Particles, Picks
@@ -232,10 +232,9 @@ class _Export:
     def _dividing(self, path: str, name: str) -> str:
         origin, target = self._reader.folder / path, self._out / name
         if target.is_symlink() or not (target.exists() and target.stat().st_mtime_ns == origin.stat().st_mtime_ns):
-            half = target.with_name(f".{target.name}.making")
-            mrc.write(half, gain.inverted(mrc.read(origin)))
-            shutil.copystat(origin, half)
-            os.replace(half, target)
+            with whole(target) as half:
+                mrc.write(half, gain.inverted(mrc.read(origin)))
+                shutil.copystat(origin, half)
         return name
 
     def _shifts(self, m: Mapping[str, Any], name: str) -> str:
@@ -265,10 +264,9 @@ class _Export:
                 found = read_spectrum(origin)
             else:
                 found = power_spectrum(mrc.read(origin), m["pixel_size"])
-            half = target.with_name(f".{target.name}.making")
-            mrc.write(half, np.sqrt(np.maximum(_full(found.power), 0)), found.pixel_size)
-            shutil.copystat(origin, half)
-            os.replace(half, target)
+            with whole(target) as half:
+                mrc.write(half, np.sqrt(np.maximum(_full(found.power), 0)), found.pixel_size)
+                shutil.copystat(origin, half)
         return name
 
 

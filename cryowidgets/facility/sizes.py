@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import CryowidgetsError
+from cryowidgets.facility.placing import whole
 from cryowidgets.model import Item
 from cryowidgets.protocols import registry
 from cryowidgets.store import cleaning
@@ -250,9 +251,8 @@ def _known(folder: Path) -> dict[str, Any]:
 
 
 def _keep(folder: Path, counted: dict[str, Any]) -> None:
-    half = folder / f"{_CACHE}.making"
     try:
-        half.write_text(json.dumps(counted), encoding="utf-8")
-        os.replace(half, folder / _CACHE)
+        with whole(folder / _CACHE) as half:
+            half.write_text(json.dumps(counted), encoding="utf-8")
     except OSError:
         pass  # somebody else's project

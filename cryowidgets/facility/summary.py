@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cryowidgets.facility.placing import whole
 from cryowidgets.store.metrics import METRICS
 from cryowidgets.store.nodes import spell
 from cryowidgets.store.overview import Overview
@@ -104,13 +105,10 @@ def write_csv(path: Path | str, summaries: Sequence[Summary], more: dict[str, Se
     """The table as CSV; `more` are columns that the caller has, by name."""
     head, rows = cells(summaries, raw=True)
     more = {"folder": [s.folder for s in summaries], **(more or {})}
-    path = Path(path)
-    half = path.with_name(f".{path.name}.making")
-    with open(half, "w", newline="", encoding="utf-8") as file:
+    with whole(Path(path)) as half, open(half, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*head, *more])
         writer.writerows([*row, *extra] for row, extra in zip(rows, zip(*more.values(), strict=True), strict=True))
-    os.replace(half, path)
 
 
 def write_html(
@@ -148,9 +146,8 @@ def write_html(
     columns = "".join(f'<th scope="col">{_breaking(text)}</th>' for text in [*head, *more])
     said = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     page = _PAGE.format(title=html.escape(title), head=columns, rows="\n".join(lines), said=said)
-    half = path.with_name(f".{path.name}.making")
-    half.write_text(page, encoding="utf-8")
-    os.replace(half, path)
+    with whole(path) as half:
+        half.write_text(page, encoding="utf-8")
 
 
 def _breaking(name: str) -> str:

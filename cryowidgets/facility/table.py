@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from cryowidgets.facility.placing import whole
 from cryowidgets.store.overview import REJECTED, STATES, Overview
 from cryowidgets.store.queries import Reader
 from cryowidgets.store.thresholds import Cut
@@ -119,14 +119,11 @@ def write_csv(
 
     It is written beside and moved into place, since somebody may be reading the one before.
     """
-    path = Path(path)
-    half = path.with_name(f".{path.name}.making")
     table = columns(reader, overview, only, cut)
-    with open(half, "w", newline="", encoding="utf-8") as file:
+    with whole(Path(path)) as half, open(half, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(table)
         writer.writerows(zip(*map(texts, table.values()), strict=True))
-    os.replace(half, path)
     return len(table["name"])
 
 

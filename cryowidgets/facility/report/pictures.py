@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cryowidgets.facility.placing import whole
 from cryowidgets.facility.report.trouble import public
 from cryowidgets.model import Classes, Ctf, Item, Micrograph, Particles, Picks, Quality
 from cryowidgets.store.overview import STATES, Overview
@@ -69,9 +70,8 @@ class Album:
                 if not content:
                     return ""
                 self._folder.mkdir(parents=True, exist_ok=True)
-                half = file.with_name(f".{file.name}.{os.getpid()}")
-                half.write_bytes(content)
-                os.replace(half, file)
+                with whole(file) as half:
+                    half.write_bytes(content)
         except OSError:
             return ""  # taken away meanwhile, or not to be read
         self._used.add(file.name)

@@ -7,13 +7,13 @@ proportion to what is new.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import InputError
+from cryowidgets.facility.placing import whole
 from cryowidgets.facility.report import (
     machine,
     measures,
@@ -207,10 +207,6 @@ def write(
 
 def put(file: Path, content: bytes) -> Path:
     """A file written whole under its name or not at all."""
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
+    with whole(file) as half:
         half.write_bytes(content)
-        os.replace(half, file)
-    finally:
-        half.unlink(missing_ok=True)
     return file

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import ProgramError
 from cryowidgets.facility import table
+from cryowidgets.facility.placing import whole
 from cryowidgets.store.overview import Change, Overview
 from cryowidgets.store.queries import Reader
 from cryowidgets.store.thresholds import Cut
@@ -86,12 +86,8 @@ def write_parquet(path: Path, reader: Reader, overview: Overview, cut: Cut | Non
         about = {"unit": field.unit, "description": field.help}
         made.append(column)
         fields.append(arrow.field(field.name, column.type, metadata={k: v for k, v in about.items() if v}))
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as half:
         parquet.write_table(arrow.Table.from_arrays(made, schema=arrow.schema(fields)), half)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
     return path
 
 
@@ -115,10 +111,6 @@ def _lines(rows: Any) -> list[str]:
 
 
 def _whole(path: Path, text: str) -> Path:
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as half:
         half.write_text(text, encoding="utf-8", newline="")
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
     return path
