@@ -80,7 +80,6 @@ def find(
     apart: float = 0.0,
     bright: bool = False,
     ratio: float = 0.0,
-    content: Content | None = None,
     masked: bool = True,
 ) -> Found:
     """Look for particles.
@@ -102,8 +101,6 @@ def find(
         Particles are brighter than the ice, as in negative stain that was inverted.
     ratio : float
         Of the widths of two Gaussians whose difference is the filter, 1.05 to 3; 0 for the Laplacian of one.
-    content : Content, optional
-        What `content.survey` has said of the same image; by default it is asked.
     masked : bool
         Look for nothing on carbon film and dirt.
     """
@@ -121,7 +118,7 @@ def find(
     floor = _emptiest(_answers(signal / sigma, pixel, np.array([middle]), ratio)[0][0], whole, middle / pixel)
     film, opaque = none, math.inf
     if masked and floor < FILTERED:
-        film, opaque = _film(content or survey(image, pixel_size), flat.shape, step, 0.5 * largest / pixel), OPAQUE
+        film, opaque = _film(survey(image, pixel_size), flat.shape, step, 0.5 * largest / pixel), OPAQUE
     elif masked:
         low = _smooth(signal, smallest / pixel / 6)
         opaque = STRANGE * 1.4826 * float(np.median(np.abs(low - np.median(low))))

@@ -109,13 +109,11 @@ def normalise(pictures: np.ndarray, radius: float, ramp: bool = True) -> NDArray
     return varied
 
 
-def dust(pictures: np.ndarray, radius: float, white: float, black: float, rng: np.random.Generator) -> int:
+def dust(pictures: np.ndarray, white: float, black: float, rng: np.random.Generator) -> int:
     """Put noise of the background in place of pixels that are far from it, in normalised pictures; returns how many.
 
     Parameters
     ----------
-    radius : float
-        As for `normalise`.
     white, black : float
         Standard deviations above and below the background from which on a pixel is dust; 0 for none.
     """

@@ -129,8 +129,7 @@ class Repair:
 
     def __init__(self, defects: Defects, like: Any) -> None:
         self._tables = [
-            (to_device(index, like), table, count)
-            for index, table, count in _tables(defects, reaches=(2, 4, 8, 16))
+            (to_device(index, like), table, count) for index, table, count in _tables(defects, reaches=(2, 4, 8, 16))
         ]
 
     def __call__(self, frame: Any, rng: np.random.Generator) -> Any:
@@ -150,7 +149,6 @@ class Repair:
         for index, values in drawn:
             flat = put(flat, index, values)
         return xp.reshape(flat, frame.shape)
-
 
     def repaired(self, gain: Any) -> Any:
         """The gain (y, x) with the mean of the good pixels nearby at each defect."""

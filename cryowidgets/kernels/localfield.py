@@ -154,5 +154,5 @@ def polynomial(field: DisplacementField, first: int = 0) -> tuple[np.ndarray, np
     wanted = value[..., ::-1].reshape(-1, 2)
     found = np.linalg.lstsq(design, wanted, rcond=None)[0]
     residual = np.sqrt(np.square(design @ found - wanted).mean(axis=0))
-    unit = np.tile([scale ** -i for i in (1.0, 2.0, 3.0)], 6)
+    unit = np.tile([scale**-i for i in (1.0, 2.0, 3.0)], 6)
     return found.T * unit, residual

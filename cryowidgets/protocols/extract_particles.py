@@ -7,7 +7,7 @@ import zlib
 from typing import Any
 
 import numpy as np
-from traitlets import Bool, Float, Int
+from traitlets import Bool, Float
 
 from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import coordinates, mrc, star
@@ -16,12 +16,12 @@ from cryowidgets.kernels import extract
 from cryowidgets.kernels.fourier import fast_length
 from cryowidgets.model import Ctf, Micrograph, Particles, Picks
 from cryowidgets.protocols import cites, picking, relion_files
-from cryowidgets.protocols.base import Protocol
+from cryowidgets.protocols.boxes import Boxes
 from cryowidgets.protocols.mosaic import write_mosaic
 from cryowidgets.protocols.out import Out
 
 
-class ExtractParticles(Protocol):
+class ExtractParticles(Boxes):
     """Cut out particles as RELION does: boxes, scaled, background of mean 0 and deviation 1, protein bright.
 
     A particle whose box reaches too far beyond the micrograph is left out; where it reaches a little beyond, the pixels
@@ -32,10 +32,6 @@ class ExtractParticles(Protocol):
     gives = Particles
     cites = (cites.RELION,)
 
-    box = Int(0, min=0, max=4096, help="Side of the pictures; 0 for one and a half diameters of the picks").tag(
-        unit="px"
-    )
-    scale = Int(0, min=0, max=4096, help="Reduce pictures to this side; 0 leaves them as they are").tag(unit="px")
     background = Float(
         0.0, min=0, max=4000, help="Diameter of the circle outside of which is background; 0 for 3/4 of the box"
     ).tag(unit="Å")
@@ -48,17 +44,8 @@ class ExtractParticles(Protocol):
     inside = Float(0.9, min=0.25, max=1, help="Least part of a box that lies in the micrograph").tag(advanced=True)
     half_precision = Bool(False, help="Write float16, which RELION 4 and later read").tag(advanced=True)
 
-    def check(self) -> None:
-        for name in ("box", "scale"):
-            if getattr(self, name) % 2:
-                raise ParameterError(f"ExtractParticles.{name} {getattr(self, name)} is odd: write an even one.")
-        if self.box and self.scale > self.box:
-            raise ParameterError(
-                f"ExtractParticles.scale {self.scale} is larger than box {self.box}: pictures would grow."
-            )
-
     def process(self, micrograph: Micrograph, ctf: Ctf, picks: Picks, out: Out) -> Particles:
-        size, box = picking.pixel_size(micrograph), self._box(micrograph, picks)
+        size, box = picking.pixel_size(micrograph), self.box or fast_length(math.ceil(self.least(micrograph, picks)))
         side = self.scale or box
         if side > box:
             raise ParameterError(
@@ -95,15 +82,6 @@ class ExtractParticles(Protocol):
             diameter=diameter,
         )
 
-    def _box(self, micrograph: Micrograph, picks: Picks) -> int:
-        if self.box:
-            return self.box
-        if not (math.isfinite(picks.diameter) and picks.diameter > 0):
-            raise ParameterError(
-                "ExtractParticles.box is 0 and the picks have no diameter: write the side of the box in px."
-            )
-        return fast_length(math.ceil(1.5 * picks.diameter / micrograph.pixel_size))
-
     def _places(self, micrograph: Micrograph, picks: Picks, size: float) -> Coordinates:
         if not picks.count:
             return Coordinates(np.zeros((0, 2)), np.zeros(0))
@@ -124,7 +102,7 @@ class ExtractParticles(Protocol):
         if self.normalize:
             extract.normalise(pictures, radius, self.ramp)
             rng = np.random.default_rng(zlib.crc32(name.encode()))  # the same each time
-            extract.dust(pictures, radius, self.white_dust, self.black_dust, rng)
+            extract.dust(pictures, self.white_dust, self.black_dust, rng)
         if self.invert:
             np.negative(pictures, out=pictures)
 

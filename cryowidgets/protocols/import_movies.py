@@ -33,9 +33,9 @@ class ImportMovies(Protocol):
         max=50,
         help="Pixel size of the movies; 0 takes it from the sidecar, else from the header of each movie",
     ).tag(unit="Å/px", group="Microscope")
-    voltage = Float(
-        0.0, min=0, max=3000, help="Acceleration voltage; 0 takes it from the sidecar, else 300 kV"
-    ).tag(unit="kV", group="Microscope")
+    voltage = Float(0.0, min=0, max=3000, help="Acceleration voltage; 0 takes it from the sidecar, else 300 kV").tag(
+        unit="kV", group="Microscope"
+    )
     cs = Float(2.7, min=0, max=20, help="Spherical aberration").tag(unit="mm", group="Microscope")
     amplitude_contrast = Float(0.1, min=0, max=1, help="Amplitude contrast, a fraction").tag(group="Microscope")
     dose_per_frame = Float(

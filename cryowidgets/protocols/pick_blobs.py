@@ -34,12 +34,10 @@ class PickBlobs(Protocol):
 
     smallest = Float(120.0, min=10, max=3000, help="Diameter of the smallest particles").tag(unit="Å")
     largest = Float(180.0, min=10, max=3000, help="Diameter of the largest particles").tag(unit="Å")
-    threshold = Float(
-        0.0, min=0, max=100, help="Least score, in standard deviations of the noise; 0 to have it chosen"
+    threshold = Float(0.0, min=0, max=100, help="Least score, in standard deviations of the noise; 0 to have it chosen")
+    distance = Float(0.0, min=0, max=3000, help="Least distance of two particles; 0 for 0.6 of the mean diameter").tag(
+        unit="Å", advanced=True
     )
-    distance = Float(
-        0.0, min=0, max=3000, help="Least distance of two particles; 0 for 0.6 of the mean diameter"
-    ).tag(unit="Å", advanced=True)
     contrast = Enum(["dark", "bright"], "dark", help="How particles stand out; bright in stain").tag(advanced=True)
     filter = Enum(
         ["laplacian", "difference"], "laplacian", help="Laplacian of a Gaussian, or difference of two as of Appion"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from traitlets import Bool, Float, Int
+from traitlets import Bool, Float
 
 from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import coordinates, mrc, star
 from cryowidgets.io.movie import whole
 from cryowidgets.model import Ctf, Micrograph, Particles, Picks
 from cryowidgets.protocols import cites, picking, relion_files
+from cryowidgets.protocols.boxes import Boxes
 from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.mosaic import write_mosaic
 from cryowidgets.protocols.out import Out
@@ -19,7 +20,7 @@ from cryowidgets.protocols.processes import numbers
 _LISTS = (4,)  # the first that takes a list of files of coordinates, and writes float16
 
 
-class RelionExtract(Program):
+class RelionExtract(Boxes, Program):
     """Cut out particles with ``relion_preprocess`` of RELION 3.1 or later: inverted, normalised, scaled.
 
     A micrograph without picks gives no stack and no particles, and no program runs.
@@ -32,10 +33,6 @@ class RelionExtract(Program):
     names = ("relion_preprocess",)
     variable = "CRYOWIDGETS_RELION_PREPROCESS"
 
-    box = Int(0, min=0, max=4096, help="Side of the pictures; 0 for one and a half diameters of the picks").tag(
-        unit="px"
-    )
-    scale = Int(0, min=0, max=4096, help="Reduce pictures to this side; 0 leaves them as they are").tag(unit="px")
     background = Float(
         0.0, min=0, max=4000, help="Diameter of the circle outside of which is background; 0 for that of the picks"
     ).tag(unit="Å")
@@ -44,16 +41,6 @@ class RelionExtract(Program):
     white_dust = Float(-1.0, min=-1, help="Deviations above which a pixel is dust; -1 for none").tag(advanced=True)
     black_dust = Float(-1.0, min=-1, help="Deviations below which a pixel is dust; -1 for none").tag(advanced=True)
     half_precision = Bool(False, help="Write float16, which RELION 4 and later read").tag(advanced=True)
-
-    def check(self) -> None:
-        super().check()
-        for name in ("box", "scale"):
-            if getattr(self, name) % 2:
-                raise ParameterError(f"RelionExtract.{name} {getattr(self, name)} is odd: RELION wants an even one.")
-        if self.box and self.scale > self.box:
-            raise ParameterError(
-                f"RelionExtract.scale {self.scale} is larger than box {self.box}: pictures would grow."
-            )
 
     def process(self, micrograph: Micrograph, ctf: Ctf, picks: Picks, out: Out) -> Particles:
         picking.pixel_size(micrograph)
@@ -112,11 +99,7 @@ class RelionExtract(Program):
         return command(*words)
 
     def _box(self, micrograph: Micrograph, picks: Picks) -> int:
-        if not self.box and not (math.isfinite(picks.diameter) and picks.diameter > 0):
-            raise ParameterError(
-                "RelionExtract.box is 0 and the picks have no diameter: write the side of the box in px."
-            )
-        return self.box or 2 * math.ceil(0.75 * picks.diameter / micrograph.pixel_size)
+        return self.box or 2 * math.ceil(self.least(micrograph, picks) / 2)
 
 
 def _complete(stack, names: list[str], side: int) -> None:

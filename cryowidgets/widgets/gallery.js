@@ -8,15 +8,7 @@ const CAPTION = 40; // px below it, as in style.css
 async function render({ model, el, signal }) {
   await listen(model);
   el.classList.add("cw-gallery");
-  const scroll = document.createElement("div");
-  const space = document.createElement("div");
-  const body = document.createElement("div");
-  const empty = document.createElement("div");
-  scroll.className = "cw-scroll";
-  body.className = "cw-gallery-body";
-  empty.className = "cw-table-empty";
-  space.append(body);
-  scroll.append(space, empty);
+  const { scroll, space, body, empty } = scroller("cw-gallery-body");
   el.append(scroll);
 
   const pictures = new Map(); // address of each by its name; empty where there is none

@@ -13,16 +13,8 @@ async function render({ model, el, signal }) {
   await listen(model);
   el.classList.add("cw-table");
   const head = document.createElement("div");
-  const scroll = document.createElement("div");
-  const space = document.createElement("div");
-  const body = document.createElement("div");
-  const empty = document.createElement("div");
+  const { scroll, space, body, empty } = scroller("cw-body");
   head.className = "cw-row cw-head";
-  scroll.className = "cw-scroll";
-  body.className = "cw-body";
-  empty.className = "cw-table-empty";
-  space.append(body);
-  scroll.append(space, empty);
   el.append(head, scroll);
 
   let columns = [];

@@ -4,6 +4,17 @@ const SPARE = 10; // lines kept ready above and below
 
 let views = 0;
 
+// Where rows stand: what scrolls, the space that all would take, the body of those that are there, a word for none.
+function scroller(kind) {
+  const [scroll, space, body, empty] = Array.from({ length: 4 }, () => document.createElement("div"));
+  scroll.className = "cw-scroll";
+  body.className = kind;
+  empty.className = "cw-table-empty";
+  space.append(body);
+  scroll.append(space, empty);
+  return { scroll, space, body, empty };
+}
+
 // `across()` rows stand in a line of `height()` px; `cell(row)` makes one.
 function rolling({ model, signal, scroll, body, space, across, height, cell, drawn }) {
   const name = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}-${views++}`;

@@ -84,11 +84,11 @@ def test_dust_becomes_noise_of_the_background():
     pictures = np.random.default_rng(0).normal(size=(10, 32, 32)).astype(np.float32)
     pictures[:, 3, 3], pictures[:, 20, 20] = 30.0, -30.0
     kept = pictures.copy()
-    assert extract.dust(pictures, 12.0, 8.0, 0.0, np.random.default_rng(1)) == 10
+    assert extract.dust(pictures, 8.0, 0.0, np.random.default_rng(1)) == 10
     assert np.abs(pictures[:, 3, 3]).max() < 6 and (pictures[:, 20, 20] == -30).all()
     assert (pictures != kept).sum() == 10
     again = kept.copy()
-    extract.dust(again, 12.0, 8.0, 0.0, np.random.default_rng(1))
+    extract.dust(again, 8.0, 0.0, np.random.default_rng(1))
     np.testing.assert_array_equal(again, pictures)
 
 
