@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import json
 import resource
+import shutil
 import socket
 import sys
 import threading
@@ -23,6 +24,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from jupyter_core.utils import run_sync
 from jupyter_server.utils import url_path_join
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
@@ -101,6 +103,12 @@ class PageServer(Voila):
             "voila_configuration": self.voila_configuration,
         }
         return [(url_path_join(self.server_url, "/session"), ViewerPage, options)]
+
+    def stop(self) -> None:
+        # In this order: the stock one first removes the folder in which a kernel that is starting writes its files,
+        # and fails where one comes in between.
+        run_sync(self.kernel_manager.shutdown_all)()
+        shutil.rmtree(self.connection_dir, ignore_errors=True)
 
     def _end_with_parent(self) -> None:
         sys.stdin.buffer.read()

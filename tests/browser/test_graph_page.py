@@ -39,6 +39,8 @@ NODES = [
     Node("picks", "scipion:XmippAuto", "saved", {"micrograph": "maxshift"}, inert=True),
     Node("classes", "RelionClass2D", "saved", {"picks": "picks"}, after=("quality",), hold=True),
 ]
+WHOLE = """document.querySelectorAll('#view .cw-link').length === 8
+  && [...document.querySelectorAll('#view .cw-node-state')].every((state) => state.textContent)"""
 ENDS = """() => [...document.querySelectorAll('#view .cw-link')].map((path) => {
   const line = path.getBBox(), box = (name) => {
     const e = document.querySelector(`#view .cw-node[data-name="${name}"]`);
@@ -59,7 +61,7 @@ def test_links_end_at_their_cards_in_any_room_and_cards_do_not_overlap(stage, gr
     for view, width, way in (("wide", 1500, "across"), ("narrow", 560, "down")):
         s.page.evaluate("() => document.getElementById('view')?.remove()")
         s.draw(graph, "view", f"width:{width}px")
-        s.settle("document.querySelectorAll('#view .cw-link').length === 8")
+        s.settle(WHOLE)
         assert s.page.get_attribute("#view", "data-way") == way, view
         for x, y, left, top, right, bottom in s.page.evaluate(ENDS):
             assert left - 1 <= x <= right + 1 and top - 1 <= y <= bottom + 1
@@ -147,7 +149,7 @@ def test_what_does_not_fit_is_made_smaller_and_then_scrolled(stage, comms):
     graph.show(chain)
     s = stage()
     s.draw(graph, "view", "width:900px;height:200px")
-    s.settle("document.querySelectorAll('#view .cw-link').length === 8")
+    s.settle(WHOLE)
     assert float(s.page.get_attribute("#view", "data-scale")) == 0.72
     sizes = s.page.evaluate(
         "() => { const e = document.querySelector('#view .cw-graph-scroll'); return [e.scrollWidth, e.scrollHeight] }"
