@@ -290,6 +290,9 @@ class Picks(Item):
     diameter: float = column("diameter of the particles", "Å", default=NAN)
     threshold: float = column("score from which on places were taken, in the picker's own scale", default=NAN)
     score: float = column("median score, in the picker's own scale", default=NAN)
+    power: float = column("median local power, see kernels/power.py", default=NAN)
+    added: int = column("places that a person has added", default=0)
+    removed: int = column("places that a person has taken away", default=0)
     pixel_size: float = column("pixel size of the micrograph", "Å/px", default=NAN)
     height: int = column("height of the micrograph", "px", default=0)
     width: int = column("width of the micrograph", "px", default=0)
@@ -308,6 +311,7 @@ class Particles(Item):
     box: int = column("side of a picture", "px")
     pixel_size: float = column("pixel size of the pictures", "Å/px")
     diameter: float = column("diameter of the circle outside of which is background", "Å", default=NAN)
+    screened: int = column("particles left out as empty, or unlike all others", default=0)
     program: str = column("outside program that made it; empty where we did", default="")
     program_version: str = column("its version, as it says itself", default="")
 
@@ -326,8 +330,74 @@ class Classes(Item):
     pixel_size: float = column("pixel size of the averages", "Å/px")
     resolution: float = column("finest resolution of a class by the program", "Å", default=NAN)
     largest: float = column("share of the particles in the largest class", default=NAN)
+    state: str = column("what the next batch goes on from, NPZ; empty where there is none", default="", file=True)
+    batches: int = column("batches sorted so far", default=0)
+    good: int = column("classes that look like particles", default=0)
+    good_particles: int = column("particles in them", default=0)
+    rate: float = column("particles sorted in a second, in the newest batch", "1/s", default=NAN)
+    reason: str = column("why there are no classes yet, or what is odd about them; empty where nothing is", default="")
     program: str = column("outside program that made it; empty where we did", default="")
     program_version: str = column("its version, as it says itself", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticleSize(Item):
+    """How large the particles are, by the micrographs so far: for a person to look at and approve."""
+
+    diameter: float = column("diameter of most particles", "Å", default=NAN)
+    diameter_error: float = column("standard error of the diameter", "Å", default=NAN)
+    smallest: float = column("diameter that a picker should begin with", "Å", default=NAN)
+    largest: float = column("diameter that a picker should end with", "Å", default=NAN)
+    micrographs: int = column("micrographs looked at", default=0)
+    curve: str = column("(2, n) float32: diameter in Å, how much of it there is; NPY", default="", file=True)
+    picture: str = column("mean of the particles found with a circle of that size, JPEG", default="", file=True)
+    reason: str = column("why no size can be told; empty where it can", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume(Item):
+    """A map of the particle in three dimensions. Its handedness is arbitrary unless said otherwise."""
+
+    path: str = column("the map, MRC, axes z, y, x; empty where there is none", default="", file=True)
+    half1: str = column("map of one half of the data, MRC; empty where there is none", default="", file=True)
+    half2: str = column("map of the other half, MRC; empty where there is none", default="", file=True)
+    deviation: str = column("standard deviation of maps that agree, MRC; empty where none", default="", file=True)
+    thumbnail: str = column("slices and projections for people, JPEG", default="", file=True)
+    orientations: str = column(
+        "NPZ: directions (n, 2) of rot and tilt in degrees on an even grid of the sphere, and counts (n,)",
+        default="",
+        file=True,
+    )
+    box: int = column("side of the map", "px", default=0)
+    pixel_size: float = column("pixel size of the map", "Å/px", default=NAN)
+    symmetry: str = column("point group that was imposed", default="C1")
+    classes: int = column("class averages used", default=0)
+    particles: int = column("particles behind them", default=0)
+    starts: int = column("random starts", default=0)
+    agreeing: int = column("starts that came to the same map", default=0)
+    agreement: float = column("resolution to which they agree", "Å", default=NAN)
+    resolution: float = column("resolution between the halves", "Å", default=NAN)
+    evenness: float = column("how evenly directions are covered: 1 evenly, 0 all from one", default=NAN)
+    level: float = column("density at which its surface is shown", default=NAN)
+    reason: str = column("why there is no map, or why it is not to be trusted; empty where it is", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolutionMap(Item):
+    """How fine the detail of a map is from place to place."""
+
+    path: str = column("local resolution in Å, MRC, 0 outside of the mask", default="", file=True)
+    map: str = column("the map that was measured", default="", file=True)
+    mask: str = column("where it was measured, MRC", default="", file=True)
+    thumbnail: str = column("coloured slices for people, JPEG", default="", file=True)
+    histogram: str = column("(2, n) float32: resolution in Å, share of the mask; NPY", default="", file=True)
+    box: int = column("side of the map", "px", default=0)
+    pixel_size: float = column("pixel size of the map", "Å/px", default=NAN)
+    median: float = column("median over the mask", "Å", default=NAN)
+    finest: float = column("what a tenth of the mask is better than", "Å", default=NAN)
+    coarsest: float = column("what a tenth of the mask is worse than", "Å", default=NAN)
+    level: float = column("density at which the surface of the map is shown", default=NAN)
+    reason: str = column("why it cannot be told; empty where it can", default="")
 
 
 @dataclass(frozen=True)
