@@ -63,9 +63,8 @@ class ScreenParticles(Protocol):
         keep = found.signal >= self.empty if self.empty else np.ones(len(rows), bool)
         if self.odd:
             keep &= found.oddness <= self.odd
-        left = {
-            name: [value for value, kept in zip(values, keep, strict=True) if kept] for name, values in table.items()
-        }
+        rest = np.flatnonzero(keep)
+        left = {name: [values[i] for i in rest] for name, values in table.items()}
         left |= {"cwSignal": found.signal[keep].round(3).tolist(), "cwOddness": found.oddness[keep].round(3).tolist()}
         screened = particles.screened + len(rows) - len(rest)
         if not len(rest):
