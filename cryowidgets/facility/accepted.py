@@ -36,10 +36,11 @@ class Accepted:
     def of(self, kind: type[Item]) -> dict[int, dict[str, Any]]:
         """Results of the last step that gives a kind, by exposure, in the order of acquisition.
 
-        Steps that only choose among items, for others behind them, are passed over.
+        Passed over are steps that only choose among items, for others behind them, and those whose results belong to no
+        exposure.
         """
         steps = self._reader.steps().values()
-        giving = [s.name for s in steps if s.gives == kind.__name__ and not _chooses(s.protocol)]
+        giving = [s.name for s in steps if s.gives == kind.__name__ and not s.fold and not _chooses(s.protocol)]
         found = rows(self._reader.rows(giving[-1])) if giving else []
         found.sort(key=lambda row: (row["acquired"], row["exposure"]))
         return {row["exposure"]: row for row in found if row["exposure"] not in self._out}

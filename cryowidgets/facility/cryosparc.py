@@ -30,6 +30,7 @@ from typing import Any
 from cryowidgets.errors import ProjectError
 from cryowidgets.facility import particles
 from cryowidgets.facility.accepted import Accepted, LeftOut, left_out
+from cryowidgets.facility.chosen import Chosen
 from cryowidgets.facility.placing import image, place, there, write_star
 from cryowidgets.facility.relion import blocks, ctf
 from cryowidgets.model import Ctf, Micrograph, Movie, Particles, Picks
@@ -151,6 +152,7 @@ class _Export:
             rows,
             lambda row: self._place(row["path"], f"particles/{row['name']}.mrcs", placed),
             lambda row: images[row["exposure"]],
+            Chosen.of(self._reader),
         )
 
     def _table(self, movies: Mapping[int, Mapping], raw: Mapping[int, str], images: Mapping[int, str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowidgets.errors import InputError
+from cryowidgets.facility.chosen import Chosen
 from cryowidgets.io import coordinates, star
 from cryowidgets.protocols import relion_files
 
@@ -16,7 +17,12 @@ Row = Mapping[str, Any]
 
 
 def particles(
-    target: Path, folder: Path, rows: Iterable[Row], stack: Callable[[Row], str], micrograph: Callable[[Row], str]
+    target: Path,
+    folder: Path,
+    rows: Iterable[Row],
+    stack: Callable[[Row], str],
+    micrograph: Callable[[Row], str],
+    chosen: Chosen | None = None,
 ) -> int:
     """Write one star file of the particles of all micrographs; their number.
 
@@ -30,6 +36,8 @@ def particles(
         Accepted `Particles`.
     stack, micrograph : callable
         Under which name stack and micrograph of a row are found from now on.
+    chosen : Chosen, optional
+        Leave out all other particles.
 
     Raises
     ------
@@ -43,6 +51,10 @@ def particles(
         if not row["count"] or not row["metadata"]:
             continue
         own, found = relion_files.particles(star.read(folder / row["metadata"]), row["metadata"])
+        if chosen is not None:
+            found = chosen.among(found)
+            if not found["rlnImageName"]:
+                continue
         numbers = {}
         for values in zip(*own.values(), strict=True):
             group = dict(zip(own, values, strict=True))

@@ -23,6 +23,7 @@ import numpy as np
 from cryowidgets.errors import ProjectError
 from cryowidgets.facility import placing, table
 from cryowidgets.facility.accepted import Accepted, LeftOut, left_out
+from cryowidgets.facility.chosen import Chosen
 from cryowidgets.io import coordinates, star
 from cryowidgets.model import Ctf, Micrograph, Movie, Particles, Picks
 from cryowidgets.protocols import relion_files
@@ -95,10 +96,13 @@ def _picks(reader: Reader, picks: Mapping[int, Mapping[str, Any]]) -> Iterator[S
 
 
 def _cut(reader: Reader, particles: Mapping[int, Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
+    chosen = Chosen.of(reader)
     for row in particles.values():
         if not row["count"] or not row["metadata"]:
             continue
         _, found = relion_files.particles(star.read(reader.folder / row["metadata"]), row["metadata"])
+        if chosen is not None:
+            found = chosen.among(found)
         none = [math.nan] * len(found["rlnImageName"])
         places = zip(found.get("rlnCoordinateX", none), found.get("rlnCoordinateY", none), strict=True)
         for image, (x, y) in zip(found["rlnImageName"], places, strict=True):

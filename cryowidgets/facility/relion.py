@@ -31,6 +31,7 @@ import numpy as np
 from cryowidgets.errors import ProjectError
 from cryowidgets.facility import particles
 from cryowidgets.facility.accepted import Accepted, LeftOut, left_out
+from cryowidgets.facility.chosen import Chosen
 from cryowidgets.facility.placing import image, place, there, whole, write_star
 from cryowidgets.io import gain, mrc, star
 from cryowidgets.kernels.spectrum import power_spectrum
@@ -195,6 +196,7 @@ class _Export:
             there,
             lambda row: self._place(row["path"], f"Extract/{row['name']}.mrcs"),
             lambda row: corrected[row["exposure"]]["rlnMicrographName"],
+            Chosen.of(self._reader),
         )
 
     # Files ------------------------------------------------------------------------------------------------------
