@@ -25,15 +25,18 @@ class Histogram(Part):
         answer before it tells of the next movement, so a slow kernel is not flooded.
     fields : bool
         With fields to type numbers into; a page that only shows has none.
+    sides : sequence of str
+        Of "low" and "high" those that have a handle; none for a histogram that only shows.
     """
 
-    _esm = esm("histogram.js")
+    _esm = esm("bounds.js", "histogram.js")
 
     label = Unicode().tag(sync=True)
     unit = Unicode().tag(sync=True)
     digits = Int().tag(sync=True)
     note = Unicode().tag(sync=True)
     fields = Bool().tag(sync=True)
+    sides = List().tag(sync=True)
     edges = List().tag(sync=True)
     counts = List().tag(sync=True)
     low = Float(None, allow_none=True).tag(sync=True)
@@ -46,9 +49,10 @@ class Histogram(Part):
         digits: int,
         moved: Callable[[float | None, float | None, bool], None],
         fields: bool = False,
+        sides: Sequence[str] = ("low", "high"),
     ) -> None:
         self._moved = moved
-        super().__init__(label=label, unit=unit, digits=digits, fields=fields)
+        super().__init__(label=label, unit=unit, digits=digits, fields=fields, sides=list(sides))
 
     def show(self, edges: Sequence[float] | np.ndarray, counts: Sequence[int] | np.ndarray) -> None:
         """Draw these bins: n + 1 edges in the unit shown, n counts."""

@@ -89,7 +89,7 @@ class MicrographView(Part):
         A spectrum: says the resolution under the mouse.
     """
 
-    _esm = esm("slider.js", "picture.js", "micrograph_view.js")
+    _esm = esm("slider.js", "picture.js", "micrograph.js", "micrograph_view.js")
 
     plain = Bool().tag(sync=True)
     reciprocal = Bool().tag(sync=True)
