@@ -88,9 +88,18 @@ def loss(cover: np.ndarray | float, thickness: np.ndarray | float) -> np.ndarray
     return np.float32(_CARBON_LOSS) * cover + np.float32(_BLOB_LOSS) * thickness
 
 
-def light(shape: tuple[int, int], gradient: float, rng: np.random.Generator) -> np.ndarray:
-    """What comes through ice that is `gradient` Å thicker on one side of the frame, relative to its middle, float32."""
+def light(slope: np.ndarray) -> np.ndarray:
+    """What comes through ice that has `slope` Å more than the middle of the frame, relative to that, float32."""
+    return np.exp(-slope / np.float32(_MEAN_FREE_PATH)).astype(np.float32)
+
+
+def slope(shape: tuple[int, int], gradient: float, rng: np.random.Generator) -> np.ndarray:
+    """Thickness (Å) of ice less that in the middle of the frame, where one side has `gradient` Å more than the other."""
     direction = rng.uniform(0, 2 * np.pi)
     y, x = (np.linspace(-0.5, 0.5, n, dtype=np.float32) for n in shape)
-    slope = gradient * (np.sin(direction) * y[:, None] + np.cos(direction) * x)
-    return np.exp(-slope / np.float32(_MEAN_FREE_PATH)).astype(np.float32)
+    return gradient * (np.sin(direction) * y[:, None] + np.cos(direction) * x)
+
+
+def grain(slope: np.ndarray, thickness: float) -> np.ndarray:
+    """Amplitude of the image of water relative to that of `thickness` Å, where it has `slope` Å more, float32."""
+    return np.sqrt(np.maximum(1 + slope / np.float32(thickness), 0.05)).astype(np.float32)

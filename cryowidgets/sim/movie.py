@@ -164,7 +164,11 @@ class _Scene:
         amplitude = specimen.water_amplitude(np.sqrt(band.k2), size, recipe.pixel_size, recipe.voltage, depth)
         self.water = self.lens.water(amplitude, thickness)
         self.film, self.shade, film_cover, places = self._film(cover, envelope, more)
-        self.light = film.light(recipe.shape, gradient, more) if gradient else None
+        self.light = self.grain = None
+        if gradient:
+            slope = film.slope(recipe.shape, gradient, more)
+            self.light = film.light(slope)
+            self.grain = film.grain(slope, depth) if recipe.ice_grain and depth else None
 
         inside = positions - corner
         seen = np.all((inside > -0.5) & (inside < np.array(recipe.shape) - 0.5), axis=1)
@@ -206,7 +210,12 @@ class _Scene:
                 protein *= fade
                 water *= keep
                 water += self._noise(renewed)
-            contrast = self._form(protein + water, band.smeared_shift(motion.path[j]), j, filtered)
+            shift = band.smeared_shift(motion.path[j])
+            if self.grain is None:
+                contrast = self._form(protein + water, shift, j, filtered)
+            else:
+                contrast = self._form(protein, shift, j, filtered)
+                contrast += self.grain * self._form(water, shift, j, filtered, bare=True)
             expected = contrast + np.float32(1)
             np.maximum(expected, 0, out=expected)
             if self.light is not None:
@@ -221,14 +230,23 @@ class _Scene:
         image = self._form(self.protein, None, 0, None) + np.float32(1)
         return image if self.light is None else image * self.light
 
-    def _form(self, content: np.ndarray, shift: np.ndarray | None, frame: int, filtered: np.ndarray | None):
-        """Contrast (y, x), float32, of the spectra of what fades and of all that does not."""
-        if self.film is not None:
+    def _form(
+        self,
+        content: np.ndarray,
+        shift: np.ndarray | None,
+        frame: int,
+        filtered: np.ndarray | None,
+        bare: bool = False,
+    ):
+        """Contrast (y, x), float32, of the spectra of what fades and, unless `bare`, of all that does not."""
+        if self.film is not None and not bare:
             content = content + self.film
         factor = shift if filtered is None else shift * filtered
         if factor is not None:
             content = factor * content
-        shade = self.shade if factor is None or self.shade is None else factor * self.shade
+        shade = None if bare else self.shade
+        if factor is not None and shade is not None:
+            shade = factor * shade
         (top, left), (height, width) = self.corner, self.recipe.shape
         if filtered is not None:
             field = self.lens.image(content, plain=shade)

@@ -49,6 +49,7 @@ class Recipe:
     blobs: float = 0.0  # contaminations per µm²
     crystals: float = 0.0  # rms phase of crystalline ice, rad; good ice has none
     ice_gradient: Range = 0.0  # thickness of the ice on one side of the frame less that on the other
+    ice_grain: bool = False  # with `ice_gradient`: water is the grainier the thicker it is, as if molecules were added
     ripples: int = 0  # waves of which the local motion is made; 0: it is a quadratic field
     blur: float = 1.0  # motion within the frames, relative to that which the shifts of the frames imply
     diffusion: float = 1.0  # rms motion of a water molecule by 1 e/Å²

@@ -209,7 +209,7 @@ def test_drops_are_dark_where_the_truth_says():
 
 
 def test_thick_ice_is_dark():
-    light = film.light((64, 96), 500.0, np.random.default_rng(2))
+    light = film.light(film.slope((64, 96), 500.0, np.random.default_rng(2)))
     assert light.mean() == pytest.approx(1, abs=0.01)
     steepest = np.hypot(*(np.log(light[tuple(end)] / light[0, 0]) for end in ([-1, 0], [0, -1])))
     assert steepest == pytest.approx(500 / 3950, rel=0.01)
@@ -220,6 +220,22 @@ def test_thick_ice_is_dark():
         [seen[:, :128].mean(), seen[:, 128:].mean()],
     )
     assert max(abs(np.log(a / b)) for a, b in halves) > 0.2
+
+
+def test_thick_ice_is_grainy_where_it_is_asked_for():
+    """Variance of the image goes with the thickness, and the dark half is the grainy one."""
+    slope = film.slope((64, 96), 500.0, np.random.default_rng(2))
+    np.testing.assert_allclose(film.grain(slope, 400.0) ** 2, 1 + slope / 400, rtol=1e-5)
+    thick = dataclasses.replace(CLEAR, density=0.0, ice=2000.0, dqe=1e4, ice_gradient=3000.0, shape=(256, 256))
+    ratios = []
+    for grain in (False, True):
+        movie = simulate(dataclasses.replace(thick, frames=1, dose_per_frame=0.005, ice_grain=grain), 3)
+        image = (movie.frames[0] * movie.gain).reshape(128, 2, 128, 2).mean(axis=(1, 3))
+        cells = image.reshape(8, 16, 8, 16).swapaxes(1, 2).reshape(64, -1)
+        order = np.argsort(cells.mean(axis=1))
+        spread = cells.std(axis=1) / cells.mean(axis=1)
+        ratios.append(spread[order[:16]].mean() / spread[order[-16:]].mean())
+    assert ratios[1] > 1.25 * ratios[0]  # by the formula 1.5 in the grain, of which electrons blur a part
 
 
 def test_coincident_electrons_are_lost():
