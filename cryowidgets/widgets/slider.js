@@ -14,7 +14,7 @@ function thumb(label) {
   return el;
 }
 
-function track(el, thumbs, places, moved) {
+function track(el, thumbs, places, moved, steps = STEPS) {
   let held = -1;
   const place = (event) => {
     const box = el.getBoundingClientRect();
@@ -44,7 +44,7 @@ function track(el, thumbs, places, moved) {
   el.addEventListener("pointercancel", drop);
   thumbs.forEach((one, i) =>
     one.addEventListener("keydown", (event) => {
-      const step = (event.shiftKey ? 6 : 1) / STEPS;
+      const step = (event.shiftKey ? 6 : 1) / steps;
       const by = { ArrowRight: step, ArrowUp: step, ArrowLeft: -step, ArrowDown: -step, PageUp: 0.2, PageDown: -0.2 };
       const to = { Home: 0, End: 1 }[event.key] ?? (event.key in by ? places()[i] + by[event.key] : null);
       if (event.key !== "Tab") event.stopPropagation();
@@ -56,7 +56,8 @@ function track(el, thumbs, places, moved) {
 }
 
 // One value: `at` is its place from 0 to 1; `say` puts a place into words; a double click goes back to where it began.
-function slider({ label, at, say, changed, hint = "" }) {
+// Arrow keys go from one end to the other in `steps`.
+function slider({ label, at, say, changed, hint = "", steps = STEPS }) {
   const el = document.createElement("span");
   const name = document.createElement("span");
   const rail = document.createElement("span");
@@ -82,10 +83,10 @@ function slider({ label, at, say, changed, hint = "" }) {
     draw();
     changed(at);
   };
-  track(rail, [one], () => [at], move);
+  track(rail, [one], () => [at], move, steps);
   el.addEventListener("dblclick", () => move(0, first));
   draw();
-  return { el, get: () => at };
+  return { el, get: () => at, set: (to) => ((at = to), draw()), held: () => rail.contains(document.activeElement) };
 }
 
 // Two values, the lower and the upper end of a range, each with a place from 0 to 1.
