@@ -12,11 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.special import ndtri
 
 from cryowidgets.cpu import threads
 
 ENOUGH = 20
 """Particles below which nothing can be said of how they spread; then none is unlike the others."""
+
+SECTORS = 8
+"""Parts of a background: neighbours lie in some of them."""
+QUIET = 0.2
+"""Share of those parts, over all particles, that are taken to be free of neighbours at least."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def screen(pictures: np.ndarray, diameter: float, outside: float) -> Screened:
     within, beyond = r <= diameter / 2, r > min(outside, side) / 2
     smooth, independent = _smoothed(pictures, diameter)
     inner, outer = smooth[:, within], smooth[:, beyond]
-    noise = float(np.median(np.mean(outer**2, axis=1, dtype=np.float64)))
+    noise = _noise(smooth, beyond, np.arctan2(y, x), independent)
     if not noise > 0:
         return Screened(np.zeros(count), np.zeros(count))
     power = np.mean(inner**2, axis=1, dtype=np.float64) / noise
@@ -75,6 +81,19 @@ def screen(pictures: np.ndarray, diameter: float, outside: float) -> Screened:
         ]
     )
     return Screened((power - 1) / error, _oddness(features))
+
+
+def _noise(smooth: np.ndarray, beyond: np.ndarray, direction: np.ndarray, independent: float) -> float:
+    """Power of ice alone in the band, from the parts of the backgrounds in which no neighbour is seen."""
+    sector = np.minimum((direction + np.pi) * (SECTORS / (2 * np.pi)), SECTORS - 1).astype(int)
+    parts = [beyond & (sector == k) for k in range(SECTORS)]
+    powers = [np.mean(smooth[:, part] ** 2, axis=1, dtype=np.float64) for part in parts if part.any()]
+    if not powers:
+        return 0.0
+    free = max(independent * beyond.mean() / SECTORS, 1)
+    # What pure noise of so many independent values has at this quantile (Wilson & Hilferty).
+    expected = (1 - 2 / (9 * free) + ndtri(QUIET) * np.sqrt(2 / (9 * free))) ** 3
+    return float(np.quantile(np.concatenate(powers), QUIET) / max(expected, 0.05))
 
 
 def _smoothed(pictures: np.ndarray, diameter: float) -> tuple[NDArray[np.float32], float]:
