@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageDraw
 
 from cryowidgets.errors import InputError
 from cryowidgets.io import coordinates, jpeg, mrc
 from cryowidgets.io.coordinates import Coordinates
+from cryowidgets.kernels.power import local_power
 from cryowidgets.model import NAN, Micrograph, Picks
 from cryowidgets.protocols.out import Out
 
@@ -37,7 +42,8 @@ def picked(
 ) -> Picks:
     """Write the picks of a micrograph, best first where they have scores, and a picture of them.
 
-    Places outside the micrograph, which some programs give, are left out.
+    Places outside the micrograph, which some programs give, are left out. Where the local power of places is not known,
+    it is measured.
 
     Parameters
     ----------
@@ -50,9 +56,11 @@ def picked(
     """
     found = found.inside((micrograph.height, micrograph.width))
     found = found.kept(np.argsort(-found.scores, kind="stable"))
+    image = mrc.read(searched(micrograph))
+    if not np.isfinite(found.powers).all():
+        found = replace(found, powers=local_power(image, micrograph.pixel_size, found.places, diameter))
     coordinates.write(out.file("_picks.star"), found)
-    draw(out.file("_picks.jpg"), searched(micrograph), found, diameter / micrograph.pixel_size)
-    scores = found.scores[np.isfinite(found.scores)]
+    draw(out.file("_picks.jpg"), image, found, diameter / micrograph.pixel_size)
     return Picks(
         path=out.name("_picks.star"),
         micrograph=searched(micrograph),
@@ -60,7 +68,8 @@ def picked(
         count=len(found),
         diameter=diameter,
         threshold=threshold,
-        score=float(np.median(scores)) if len(scores) else NAN,
+        score=median(found.scores),
+        power=median(found.powers),
         pixel_size=micrograph.pixel_size,
         height=micrograph.height,
         width=micrograph.width,
@@ -68,13 +77,28 @@ def picked(
     )
 
 
-def draw(path, micrograph: str, found: Coordinates, diameter: float) -> None:
-    """Write a picture of a micrograph with a circle of `diameter` px around each pick."""
-    image = mrc.read(micrograph)
+def again(picks: Picks, found: Coordinates, out: Out, **changed: Any) -> Picks:
+    """Write other picks of a micrograph that was picked before; all else stays as it is but for what is `changed`."""
+    micrograph = Micrograph(
+        path=picks.micrograph, pixel_size=picks.pixel_size, height=picks.height, width=picks.width, name=picks.name
+    )
+    made_by = {"program": picks.program, "program_version": picks.program_version}
+    made = picked(found, micrograph, out, picks.diameter, picks.threshold, **made_by)
+    return replace(made, **{"added": picks.added, "removed": picks.removed, **changed})
+
+
+def median(values: np.ndarray) -> float:
+    """Median of those values that are numbers; NaN where none is."""
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else NAN
+
+
+def draw(path: Path, image: np.ndarray, found: Coordinates, diameter: float) -> None:
+    """Write a picture of a micrograph with a circle of `diameter` px around each pick; of unknown size, a small one."""
     jpeg.write(path, image)
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
-    scale, radius = picture.width / image.shape[1], max(diameter / 2 * picture.width / image.shape[1], 1.5)
+    scale, radius = picture.width / image.shape[1], max(1.5, diameter / 2 * picture.width / image.shape[1])
     pen = ImageDraw.Draw(picture)
     for y, x in (found.places + 0.5) * scale:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_COLOUR)

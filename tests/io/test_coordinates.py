@@ -20,7 +20,7 @@ numbers = st.floats(-100, 5000).map(lambda x: round(x, 2))
 @given(st.lists(st.tuples(numbers, numbers, st.floats(-9, 9).map(lambda x: round(x, 3))), max_size=8), st.data())
 def test_round_trips(tmp_path_factory, rows, data):
     found = np.array(rows, float).reshape(-1, 3)
-    kind = data.draw(st.sampled_from(["a.star", "a.box", "a.cbox", "a.txt"]))
+    kind = data.draw(st.sampled_from(["a.star", "a.box", "a.json", "a.cbox", "a.txt"]))
     path = tmp_path_factory.getbasetemp() / f"round_{kind}"
     write(path, Coordinates(found[:, :2], found[:, 2]), size=20)
     back = read(path)
@@ -43,6 +43,38 @@ def test_corners_become_centres(tmp_path):
     assert found.places.tolist() == [[24, 14], [44, 34]] and found.scores[0] == 0.5 and math.isnan(found.scores[1])
 
 
+def test_an_info_file_of_eman_tells_centres(tmp_path):
+    (tmp_path / "a_info.json").write_text('{"quality": 5, "boxes": [[1290, 1022.5, "manual"], [3, 4, "auto_x", 0.7]]}')
+    found = read(tmp_path / "a_info.json")
+    assert found.places.tolist() == [[1022.5, 1290], [4, 3]] and found.scores[1] == 0.7 and math.isnan(found.scores[0])
+
+
+def test_shifts_of_particles_are_applied_where_the_pixel_size_is_told(tmp_path):
+    columns = {"rlnCoordinateX": [100.0, 50.0], "rlnCoordinateY": [200.0, 60.0]}
+    columns |= {"rlnOriginXAngst": [3.0, 0.0], "rlnOriginYAngst": [-6.0, 0.0]}
+    star.write(tmp_path / "a.star", {"optics": {"rlnVoltage": [300.0]}, "particles": columns})
+    assert read(tmp_path / "a.star").places.tolist() == [[200, 100], [60, 50]]
+    assert read(tmp_path / "a.star", pixel_size=1.5).places.tolist() == [[204, 98], [60, 50]]
+
+
+def test_of_a_file_for_all_micrographs_those_of_one_are_given(tmp_path):
+    names = ["job2/m_1_DW.mrc", "job2/m_10.mrc", "x/m_1.mrc", "m_1_2.mrc"]
+    columns = {"rlnCoordinateX": [1, 2, 3, 4], "rlnCoordinateY": [1, 2, 3, 4], "rlnMicrographName": names}
+    star.write(tmp_path / "a.star", {"particles": columns})
+    assert read(tmp_path / "a.star", "m_1").places[:, 0].tolist() == [1, 3]
+    assert len(read(tmp_path / "a.star")) == 4 and len(read(tmp_path / "a.star", "m")) == 0
+    (tmp_path / "a.txt").write_text("image_name\tx_coord\ty_coord\tscore\nm_1\t1\t2\t3\nm_10\t4\t5\t6\n")
+    assert read(tmp_path / "a.txt", "m_10").places.tolist() == [[5, 4]]
+
+
+def test_local_power_goes_with_the_places(tmp_path):
+    found = Coordinates(np.zeros((2, 2)), np.ones(2), powers=np.array([1.5, np.nan]))
+    write(tmp_path / "a.star", found)
+    assert read(tmp_path / "a.star").powers.tolist()[0] == 1.5 and math.isnan(read(tmp_path / "a.star").powers[1])
+    assert found.scaled(2).kept(np.array([True, False])).powers.tolist() == [1.5]
+    assert np.isnan(Coordinates(np.zeros((3, 2)), np.ones(3)).powers).tolist() == [True] * 3
+
+
 def test_what_lies_on_the_micrograph_is_inside():
     found = Coordinates(np.array([[0, 0], [9, 19], [10, 5], [5, 20], [-1, 5]], float), np.arange(5.0))
     assert found.inside((10, 20)).scores.tolist() == [0, 1]
@@ -51,7 +83,7 @@ def test_what_lies_on_the_micrograph_is_inside():
 
 def test_no_picks_are_a_file_as_well(tmp_path):
     none = Coordinates(np.zeros((0, 2)), np.zeros(0))
-    for name in ("a.star", "a.box", "a.cbox", "a.txt"):
+    for name in ("a.star", "a.box", "a.json", "a.cbox", "a.txt"):
         write(tmp_path / name, none, size=10)
         assert len(read(tmp_path / name)) == 0
     assert "rlnCoordinateX" in star.read(tmp_path / "a.star")[""]
@@ -65,6 +97,8 @@ def test_no_picks_are_a_file_as_well(tmp_path):
         ("a.star", "data_\n\nloop_\n_rlnX\n1\n", "has no table with rlnCoordinateX and rlnCoordinateY"),
         ("a.cbox", "data_global\n\n_cbox_format_version 1.0\n", "has no table data_cryolo"),
         ("a.cbox", "data_cryolo\n\nloop_\n_CoordinateX\n1\n", "has no column CoordinateY"),
+        ("a.json", "{}", "is not an info file of EMAN 2"),
+        ("a.json", '{"boxes": [[1]]}', "is not an info file of EMAN 2"),
         ("a.txt", "", "is not a table of Topaz"),
         ("a.txt", "image_name\tx_coord\ty_coord\tscore\na\t1\t2\n", "line 2: 3 values for 4 columns"),
     ],
