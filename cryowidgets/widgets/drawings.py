@@ -232,9 +232,6 @@ def _series(extras: list[str]) -> Drawing:
     bars.nonselection_glyph = bars.selection_glyph = bars.glyph
     others = [_points(f, source, name, colour, 3) for name, colour in zip(extras, (ORANGE, TEAL), strict=False)]
     points = _points(f, source, "value", "colour", 5)
-    if extras:
-        items = {"early": others[0], "late": others[1], "total": points}
-        _legend(f, items, place="center")
     _marks(f, source, "time", "value")
     f.y_range.renderers = [bars, *others, points]
     for name in ("below", "above"):
@@ -322,7 +319,7 @@ def _line(f: figure, source: ColumnDataSource, column: str, colour: str, dash: s
     return line
 
 
-def _legend(f: figure, items: Mapping[str, Any], place: str = "above") -> None:
+def _legend(f: figure, items: Mapping[str, Any]) -> None:
     legend = Legend(
         items=[LegendItem(label=label, renderers=[renderer]) for label, renderer in items.items()],
         orientation="horizontal",
@@ -337,7 +334,7 @@ def _legend(f: figure, items: Mapping[str, Any], place: str = "above") -> None:
         padding=0,
         margin=0,
     )
-    f.add_layout(legend, place)
+    f.add_layout(legend, "above")
 
 
 def _hover(f: figure, renderers: list, tooltips: list[tuple[str, str]]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.widgets import texts
+from cryowidgets.widgets.colours import ORANGE, TEAL
 from cryowidgets.widgets.live_plot import Drawing, LivePlot
 
 KEEP = 2000
@@ -49,7 +50,8 @@ def resolution() -> LivePlot:
 
 def series(title: str, empty: str, parts: bool = False) -> LivePlot:
     """A number against time, as points or bins; with `parts` early and late drift beside it."""
-    return LivePlot(_drawing("series_of_drift" if parts else "series"), keep=KEEP, empty=empty, title=title)
+    drawing, key = ("series_of_drift", {"early": ORANGE, "late": TEAL}) if parts else ("series", None)
+    return LivePlot(_drawing(drawing), keep=KEEP, empty=empty, title=title, key=key)
 
 
 def polar() -> LivePlot:

@@ -177,7 +177,15 @@ async function render({ model, el, signal }) {
   const headline = () => {
     const note = document.createElement("span");
     note.textContent = model.get("note");
-    title.replaceChildren(model.get("title"), " ", note);
+    const named = Object.entries(model.get("key")).map(([name, colour]) => {
+      const one = document.createElement("span");
+      const dot = document.createElement("i");
+      one.className = "cw-plot-key";
+      dot.style.background = colour;
+      one.append(dot, name);
+      return one;
+    });
+    title.replaceChildren(model.get("title"), " ", note, ...named);
     title.hidden = !model.get("title");
   };
   headline();

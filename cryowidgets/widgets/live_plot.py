@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from traitlets import List, Unicode
+from traitlets import Dict, List, Unicode
 
 from cryowidgets.widgets.part import Part, esm, finite
 from cryowidgets.widgets.server import BOKEH_FILES, BOKEH_VERSION
@@ -79,6 +79,7 @@ class LivePlot(Part):
 
     title = Unicode().tag(sync=True)
     note = Unicode(help="What stands beside the title").tag(sync=True)
+    key = Dict(help="Colour of each thing drawn, by name, where that stands beside the title").tag(sync=True)
     empty = Unicode().tag(sync=True)
     _figure = Unicode().tag(sync=True)
     _source = Unicode().tag(sync=True)
@@ -95,6 +96,7 @@ class LivePlot(Part):
         empty: str = "",
         title: str = "",
         note: str = "",
+        key: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         start: dict[str, Sequence] = {}
@@ -118,6 +120,7 @@ class LivePlot(Part):
             empty=empty,
             title=title,
             note=note,
+            key=dict(key or {}),
             _figure=figure.figure,
             _source=figure.source,
             _bokeh=BOKEH_VERSION,
