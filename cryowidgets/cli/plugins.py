@@ -83,7 +83,8 @@ def _tried(plugin: Any) -> dict[str, Any]:
 def takes(protocol: Any) -> str:
     """What a protocol is made for, in words: ``Movie``, ``20 × Movie``, ``Micrograph + Ctf``, ``files``.
 
-    Also ``Item or Item`` where it takes those of either of two steps, ``Item without Item`` where the second takes
+    Also ``Particles by 2000`` where it is not they that are counted but what is in them, ``newest Classes`` of results
+    of folds, ``Item or Item`` where it takes those of either of two steps, ``Item without Item`` where the second takes
     away, and ``Ctf of 100`` where it sees each among so many; Item is any kind.
     """
     from cryowidgets.protocols.base import Either, Many, Recent, Without
@@ -91,7 +92,11 @@ def takes(protocol: Any) -> str:
     if protocol.takes is None:
         return "files"
     if isinstance(protocol.takes, Many):
-        return f"{_number(protocol, protocol.takes.every)} × {protocol.takes.kind.__name__}"
+        many = protocol.takes
+        if many.newest:
+            return f"newest {many.kind.__name__}"
+        number = _number(protocol, many.every)
+        return f"{many.kind.__name__} by {number}" if many.by else f"{number} × {many.kind.__name__}"
     if isinstance(protocol.takes, Recent):
         return f"{protocol.takes.kind.__name__} of {_number(protocol, protocol.takes.count)}"
     between = {Either: " or ", Without: " without "}.get(type(protocol.takes), " + ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cryowidgets import workflow
-from cryowidgets.errors import WorkflowError
+from cryowidgets.errors import CryowidgetsError, WorkflowError
 from cryowidgets.model import Item
 from cryowidgets.protocols import registry
 from cryowidgets.store import changes
@@ -27,7 +27,8 @@ def add_step(store: Store, spec: StepSpec) -> Step:
         label=spec.label,
         comment=spec.comment,
         after=spec.after,
-        hold=spec.hold,
+        hold=spec.hold or protocol.on_demand,
+        newest=protocol.takes_newest(),
     )
 
 
@@ -55,7 +56,19 @@ def link(store: Store, name: str, input: str, source: str) -> list[str]:
     old = next(step for step in present if step.name == name)
     new = replace(old, inputs={**old.inputs, input: source})
     _refuse(present, [new if step is old else step for step in present])
-    return changes.link(store, name, input, source, _gives(store, new))
+    begun = changes.link(store, name, input, source, _gives(store, new))
+    set_folds(store)
+    return begun
+
+
+def set_folds(store: Store) -> None:
+    """Have the ledger know of which steps the results belong to no exposure, after links or protocols have changed."""
+    for step in list(store.steps().values()):
+        try:
+            protocol = registry.get(step.protocol)
+        except CryowidgetsError:
+            continue
+        store.set_fold(step.name, protocol.is_fold(), protocol.takes_newest())
 
 
 def spec_of(step: Step) -> StepSpec:

@@ -6,81 +6,26 @@ so that the page is live and the backlog still shrinks.
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from cryowidgets.engine.again import Again
+from cryowidgets.engine.lane import Lane
 from cryowidgets.engine.valve import Valve
 from cryowidgets.engine.workshop import Job, Outcome
 from cryowidgets.errors import CryowidgetsError, WorkflowError
 from cryowidgets.model import Item
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
+from cryowidgets.store.changes import hold
 from cryowidgets.store.cleaning import fold_lacks, missing, want
 from cryowidgets.store.database import Step
+from cryowidgets.store.reach import upstream
 from cryowidgets.store.store import Store, Task, Todo
-from cryowidgets.store.todo import todo, todo_fold
+from cryowidgets.store.todo import came, todo, todo_fold, todo_newest
 from cryowidgets.store.todo_sets import overtaken, recent, todo_either, todo_without
-
-BACKLOG = 3
-"""Every so many hand-outs of a step the oldest waiting item goes first."""
-
-
-@dataclass
-class _Lane:
-    """Open tasks of one step, to be taken from either end."""
-
-    protocol: type[Protocol]
-    kinds: dict[str, type[Item]]
-    gives: type[Item]
-    every: int = 1
-    valve: Valve | None = None
-    closed_by: str = ""
-    newest: list[tuple[float, int, Todo]] = field(default_factory=list)
-    oldest: list[tuple[float, int, Todo]] = field(default_factory=list)
-    waiting: dict[str, Todo] = field(default_factory=dict)
-    cursors: dict[str, int] = field(default_factory=dict)
-    busy: set[int] = field(default_factory=set)
-    """exposures under way"""
-    parked: dict[int, Todo] = field(default_factory=dict)
-    """what is to be done again as soon as the older task with the same exposure, and the same files, has ended"""
-    lacking: list[Todo] = field(default_factory=list)
-    """what waits for files that were cleaned and are made again"""
-    flying: int = 0
-    handed: int = 0
-
-    def add(self, item: Todo) -> None:
-        if item.key in self.waiting:
-            return
-        if item.exposure in self.busy:
-            self.parked[item.exposure] = item
-            return
-        self.waiting[item.key] = item
-        heapq.heappush(self.newest, (-item.acquired, -item.inputs[0], item))
-        heapq.heappush(self.oldest, (item.acquired, item.inputs[0], item))
-
-    def take(self) -> Todo:
-        self.handed += 1
-        heap = self.oldest if self.handed % BACKLOG == 0 else self.newest
-        while True:
-            item = heapq.heappop(heap)[2]
-            if self.waiting.pop(item.key, None) is not None:
-                return item
-
-    def begin(self, exposure: int | None) -> None:
-        self.flying += 1
-        if exposure is not None:
-            self.busy.add(exposure)
-
-    def end(self, exposure: int | None) -> None:
-        self.flying -= 1
-        if exposure is not None:
-            self.busy.discard(exposure)
-            if exposure in self.parked:
-                self.add(self.parked.pop(exposure))
 
 
 class Desk:
@@ -95,7 +40,7 @@ class Desk:
 
     def __init__(self, store: Store, retries: int = 1) -> None:
         self._store, self._retries = store, retries
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._tasks: dict[int, Task] = {}
         self.again = Again(store)
         self.broken: dict[str, str] = {}
@@ -127,17 +72,25 @@ class Desk:
         """Ask the ledger what is new; `closed` tells whether a step will give nothing more."""
         for name, lane in self._lanes.items():
             takes = lane.protocol.takes
-            if isinstance(takes, Many):
-                if not (lane.flying or lane.waiting or lane.lacking):
+            if lane.newest_only:
+                if not (lane.flying or lane.lacking):
+                    lane.put_in_place(self._newest(name, lane, closed))
+            elif isinstance(takes, Many):
+                if lane.flying or lane.lacking:
+                    continue
+                if lane.protocol.on_demand:  # whatever is there when a person asks
+                    batch = todo_fold(self._store, name, takes.kind, 0, True)
+                    lane.put_in_place([batch] if batch else [])
+                elif not lane.waiting:
                     source = next(iter(self._store.steps()[name].inputs.values()))
-                    batch = todo_fold(self._store, name, takes.kind, lane.every, flush=closed(source))
+                    batch = todo_fold(self._store, name, takes.kind, lane.every, closed(source), lane.first, lane.by)
                     if batch:
                         lane.add(batch)
             else:
                 for item in self._found(name, lane, closed):
                     lane.add(item)
 
-    def _found(self, name: str, lane: _Lane, closed: Callable[[str], bool]) -> list[Todo]:
+    def _found(self, name: str, lane: Lane, closed: Callable[[str], bool]) -> list[Todo]:
         """What a map or join may begin with that it could not before."""
         takes, inputs = lane.protocol.takes, self._store.steps()[name].inputs
         if isinstance(takes, Either):
@@ -147,6 +100,18 @@ class Desk:
             found, lane.cursors = todo_without(self._store, name, lane.kinds, lane.cursors, ended)
         else:
             found, lane.cursors = todo(self._store, name, lane.kinds, lane.cursors)
+        return self._let(name, lane, found, closed)
+
+    def _newest(self, name: str, lane: Lane, closed: Callable[[str], bool]) -> list[Todo]:
+        """The same of a step that takes the newest results of folds: of several the last counts."""
+        sources = self._store.steps()[name].inputs.values()
+        flush = lane.protocol.on_demand or all(map(closed, sources))
+        item = todo_newest(self._store, name, lane.kinds, lane.every, flush)
+        return self._let(name, lane, [item] if item else [], closed)
+
+    def _let(self, name: str, lane: Lane, found: list[Todo], closed: Callable[[str], bool]) -> list[Todo]:
+        """Those that may begin by the say of the protocol, where it has one."""
+        inputs = self._store.steps()[name].inputs
         if lane.valve is None:
             return found
         other = self._lanes.get(lane.closed_by)
@@ -212,7 +177,9 @@ class Desk:
             outcome.reasons,
             outcome.software,
         )
-        if state in ("lost", "retry") and lane and not lane.protocol.is_fold():
+        if lane and lane.protocol.on_demand and state in ("done", "failed", "rejected"):
+            hold(self._store, task.step)
+        if state in ("lost", "retry") and lane and not (lane.protocol.is_fold() or lane.newest_only):
             lane.add(Todo(task.exposure, task.inputs, self._acquired(task.exposure)))
 
     def doing(self, task: int) -> tuple[str, int | None] | None:
@@ -235,6 +202,20 @@ class Desk:
         if step not in self._lanes:
             raise WorkflowError(self.broken.get(step, f"{step} takes nothing."))
         return self._lanes[step].kinds, self._lanes[step].gives
+
+    def came(self, step: str) -> tuple[int, int, str] | None:
+        """Of a fold that waits for its batch: how many have come, of how many, and of what; else None."""
+        lane = self._lanes.get(step)
+        if lane is None or lane.newest_only or not isinstance(lane.protocol.takes, Many):
+            return None
+        kind = lane.protocol.takes.kind
+        counted = came(self._store, step, kind, lane.every, lane.first, lane.by)
+        return *counted, kind.word() if lane.by else "items"
+
+    def on_demand(self, step: str) -> bool:
+        """Whether a step is done only when a person asks."""
+        lane = self._lanes.get(step)
+        return bool(lane and lane.protocol.on_demand)
 
     def waiting(self, step: str) -> int:
         lane = self._lanes.get(step)
@@ -293,12 +274,14 @@ class Desk:
             jobs.append(self._job(replace(step, params=self._params(step, row.version)), lane, task))
         return jobs
 
-    def _lacks(self, step: Step, lane: _Lane, item: Todo) -> bool:
+    def _lacks(self, step: Step, lane: Lane, item: Todo) -> bool:
         """Whether files that a task would read were cleaned; then they are made again first."""
         if item.exposure in self.again.going:
             return True
         takes = lane.protocol.takes
-        if isinstance(takes, Many):
+        if lane.newest_only:
+            found = self._behind(step, lane)
+        elif isinstance(takes, Many):
             found = fold_lacks(self._store, takes.kind, next(iter(step.inputs.values())))
         else:
             given = self._given(step, lane, item.inputs)[0].values()
@@ -307,6 +290,17 @@ class Desk:
         needed = self.again.needed(found)
         self.again.want(needed)
         return bool(needed)
+
+    def _behind(self, step: Step, lane: Lane) -> set[tuple[int, int]]:
+        """Cleaned files that results of folds may speak of: those of all items of the same kind that they came of."""
+        steps = self._store.steps()
+        return {
+            key
+            for name in upstream(steps, step.name)
+            for kind in set(lane.kinds.values())
+            if steps[name].gives == kind.__name__ and not steps[name].fold
+            for key in fold_lacks(self._store, kind, name)
+        }
 
     def _look_again(self) -> None:
         """What waited for files may have them now."""
@@ -321,9 +315,9 @@ class Desk:
         ((text,),) = self._store.query("SELECT json FROM params WHERE step = ? AND version = ?", (step.id, version))
         return registry.get(step.protocol).known(json.loads(text))
 
-    def _there(self, lane: _Lane, item: Todo) -> bool:
+    def _there(self, lane: Lane, item: Todo) -> bool:
         """Whether the rows that a task would begin with still are there."""
-        if lane.protocol.is_fold():
+        if lane.protocol.is_fold() and not lane.newest_only:
             return True
         rows = zip(lane.kinds.values(), item.inputs, strict=False)  # of either of two steps there is one row
         return all(self._store.query(f"SELECT 1 FROM {kind.table()} WHERE id = ?", (row,)) for kind, row in rows)
@@ -332,7 +326,7 @@ class Desk:
         found = self._store.query("SELECT acquired FROM exposure WHERE id = ?", (exposure,))
         return found[0][0] if found else 0.0
 
-    def _lane(self, step: Step, protocol: type[Protocol]) -> _Lane:
+    def _lane(self, step: Step, protocol: type[Protocol]) -> Lane:
         """Open a lane. Raise `CryowidgetsError` where the step cannot run."""
         made, steps = protocol(**step.params), self._store.steps()
         known = {name: Item.kinds.get(steps[source].gives) for name, source in step.inputs.items()}
@@ -341,10 +335,12 @@ class Desk:
             raise WorkflowError(f"It cannot be told what {' and '.join(step.inputs.values())} gives, see there.")
         for kind in (gives, *kinds.values()):
             self._store.ensure_table(kind)
-        lane = _Lane(protocol, kinds, gives)
+        lane = Lane(protocol, kinds, gives, newest_only=step.newest)
         if isinstance(protocol.takes, Many):
-            every = protocol.takes.every
+            every, first = protocol.takes.every, protocol.takes.first
             lane.every = getattr(made, every) if isinstance(every, str) else every
+            lane.first = getattr(made, first) if isinstance(first, str) else first
+            lane.by = protocol.takes.by
         elif protocol.waits():
             lane.closed_by = made.closed_by
             if lane.closed_by and not (
@@ -354,7 +350,7 @@ class Desk:
             lane.valve = Valve(self._store, step, made, next(iter(kinds.values())))
         return lane
 
-    def _given(self, step: Step, lane: _Lane, inputs: tuple[int, ...]) -> tuple[dict[str, Any], str]:
+    def _given(self, step: Step, lane: Lane, inputs: tuple[int, ...]) -> tuple[dict[str, Any], str]:
         """Arguments of a task, and how its files are called."""
         given: dict[str, Any]
         protocol, kinds = lane.protocol, lane.kinds
@@ -362,10 +358,10 @@ class Desk:
         if isinstance(takes, Many):
             source = next(iter(step.inputs.values()))
             given = {
-                "items": self._store.items(takes.kind, source, *inputs),
+                "items": self._store.items(takes.kind, source, inputs[0], inputs[-1]),
                 "last": self._store.last_result(lane.gives, step.name),
             }
-            stem = f"{step.name}_{inputs[1]:06d}"
+            stem = f"{step.name}_{inputs[-1]:06d}"
         elif isinstance(takes, Either | Without):
             given = {"item": self._store.item(kinds["first"], inputs[0])}
             stem = given["item"].name
@@ -376,9 +372,11 @@ class Desk:
                 source = next(iter(step.inputs.values()))
                 count, least = (_number(step, protocol, n) for n in (takes.count, takes.least))
                 given["recent"] = recent(self._store, takes.kind, source, inputs[0], count, least)
+        if lane.newest_only:
+            stem = "_".join([step.name, *(f"{row:06d}" for row in inputs)])
         return given, stem
 
-    def _job(self, step: Step, lane: _Lane, task: Task) -> Job:
+    def _job(self, step: Step, lane: Lane, task: Task) -> Job:
         given, stem = self._given(step, lane, task.inputs)
         return Job(
             task=task.id,

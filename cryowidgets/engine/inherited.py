@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cryowidgets.engine.adding import set_folds
 from cryowidgets.errors import CryowidgetsError
 from cryowidgets.protocols import registry
 from cryowidgets.store.database import Step
@@ -29,6 +30,7 @@ def take_over(store: Store) -> None:
         # Movies stay valid whatever is set at their import; earlier versions had them wait to be imported again.
         db.execute("UPDATE step SET valid_from = 1 WHERE valid_from > 1 AND id NOT IN (SELECT step FROM link)")
         store.forget_steps()
+    set_folds(store)
     for step in list(store.steps().values()):
         try:
             _amend(store, step)
@@ -38,7 +40,6 @@ def take_over(store: Store) -> None:
 
 def _amend(store: Store, step: Step) -> None:
     protocol = registry.get(step.protocol)
-    store.set_fold(step.name, protocol.is_fold())
     kept = protocol.known(step.params)
     dropped = {name: value for name, value in step.params.items() if name not in kept}
     if not dropped:

@@ -48,7 +48,9 @@ class States:
             return False
         if step.halted:
             return True
-        if self._desk.waiting(name) or self._desk.again.count(step.id):
+        if self._desk.waiting(name) and not (step.hold and self._desk.on_demand(name)):
+            return False
+        if self._desk.again.count(step.id):
             return False
         return self._desk.full(name) or all(self.closed(source) for source in step.inputs.values())
 
@@ -70,9 +72,12 @@ class States:
             if step.hold:
                 return "scheduled", "held until a person releases it"
             return ("scheduled", trouble) if trouble else ("running", "")
+        waiting, flying = self._desk.waiting(name), self._desk.flying(name)
+        if step.hold and waiting and not flying and self._desk.on_demand(name):
+            ended = all(self.closed(source) for source in step.inputs.values())
+            return "finished" if ended else "scheduled", "'release' has it done once, with all there is by then"
         if self.closed(name):
             return self._end(step, counts)
-        waiting, flying = self._desk.waiting(name), self._desk.flying(name)
         if flying:
             return "running", ""
         if step.hold:
@@ -88,6 +93,9 @@ class States:
         held = self._desk.held(name)
         if held:
             return "scheduled", f"{held} item{'s' if held > 1 else ''} came; waits for more"
+        gathered = self._desk.came(name)
+        if gathered and gathered[0]:
+            return "scheduled", "{:,.0f} of {:,} {} came".format(*gathered)
         return "scheduled", f"waits for {' and '.join(dict.fromkeys(step.inputs.values()))}"
 
     def _end(self, step: Step, counts: _Counts) -> tuple[str, str]:

@@ -9,6 +9,9 @@ gate   any map or join                         ``process`` returns `Reject("why"
 fold   ``takes = Many(Particles, every=5000)`` ``process(self, items, last, out)``: the new items and the last result
 =====  ======================================  ==============================================================
 
+A result of a fold belongs to no exposure, and stands for all that came before it. So does what maps and joins make of
+such results; they are handed the newest of each of their sources, and one that a newer one has overtaken never.
+
 A protocol mentions no stream, step, thread, database, widget or run folder. One that passes on whatever it is given
 takes and gives `Item`: then its kinds are those of the step that it is linked to. More ways to take items, for maps and
 gates alike, are `Either`, `Without` and `Recent`; how many of those that wait may begin, `opens` and `full` say.
@@ -32,11 +35,25 @@ __all__ = ["Either", "Many", "Parameter", "Protocol", "Recent", "Without", "trai
 class Many:
     """Input of a fold: hand over new items whenever `every` have come together, the rest when the stream closes.
 
-    `every` is a number, or the name of the parameter that holds it.
+    Parameters
+    ----------
+    kind : type of Item
+    every : int or str
+        A number, or the name of the parameter that holds it.
+    first : int or str, optional
+        The same of the first batch, where that differs.
+    by : str
+        Column of the kind whose sum is counted: with ``"count"`` particles instead of micrographs. A batch ends with
+        the item by which it is reached.
+    newest : bool
+        Of results that stand for all before them, those of a fold, only the newest is handed over.
     """
 
     kind: type[Item]
     every: int | str = 1
+    first: int | str | None = None
+    by: str = ""
+    newest: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,8 @@ class Protocol(Parametrised):
     """What one task occupies, in the words of the executor, for instance ``{"GPU": 1}``."""
     chooses: ClassVar[bool] = False
     """Whether it only chooses among items: those that it leaves out are as good as those that pass."""
+    on_demand: ClassVar[bool] = False
+    """Whether it is done when a person asks: released, it is done once with all there is, and is held again."""
     cites: ClassVar[tuple[str, ...]] = ()
     """What to cite for its method, as ``"Authors (year) Journal volume, page. doi:…"``; reports list it."""
     closed_by: Any = ""
@@ -129,3 +148,8 @@ class Protocol(Parametrised):
     @classmethod
     def is_fold(cls) -> bool:
         return isinstance(cls.takes, Many)
+
+    @classmethod
+    def takes_newest(cls) -> bool:
+        """Whether it is a fold that of results of folds takes only the newest."""
+        return isinstance(cls.takes, Many) and cls.takes.newest

@@ -27,12 +27,15 @@ class Step:
     params: dict[str, Any]
     inputs: dict[str, str]
     fold: bool = False
+    """its results belong to no exposure: it takes many items, or what comes of such a step"""
     fresh_from: int = 1
     label: str = ""
     comment: str = ""
     after: tuple[str, ...] = ()
     hold: bool = False
     halted: str = ""
+    newest: bool = False
+    """takes the newest result of each of its sources, which are folds or come of folds"""
 
 
 def read_steps(db: sqlite3.Connection) -> dict[str, Step]:
@@ -48,7 +51,7 @@ def read_steps(db: sqlite3.Connection) -> dict[str, Step]:
     )
     steps = {}
     for *head, params, fold, fresh_from, label, comment, after, hold, halted in found:
-        tail = (bool(fold), fresh_from, label, comment, tuple(json.loads(after)), bool(hold), halted)
+        tail = (bool(fold), fresh_from, label, comment, tuple(json.loads(after)), bool(hold), halted, fold == 2)
         steps[head[1]] = Step(*head, json.loads(params), links.get(head[0], {}), *tail)  # type: ignore[call-arg]
     return _ordered(steps)
 

@@ -16,7 +16,7 @@ from typing import Any
 from cryowidgets.errors import WorkflowError
 from cryowidgets.store.database import Step
 from cryowidgets.store.reach import reached, upstream
-from cryowidgets.store.todo import SETTLED, last_batch
+from cryowidgets.store.todo import SETTLED, last_batch, last_task
 
 Query = Callable[..., list[tuple]]
 
@@ -118,9 +118,13 @@ def cost(query: Query, steps: Mapping[str, Step], step: str, scope: str) -> Cost
     counts = _Counts(query, steps)
     items, seconds = 0, 0.0
     workers = _workers(query)
-    for s in reached(steps, step, scope):
+    again = reached(steps, step, scope)
+    begun = {s.name for s in again}
+    for s in again:
         tally = counts.tally.get(s.id, {})
         n = counts.results(s, s.valid_from) + sum(tally.get(state, 0) for state in ("failed", "rejected", "running"))
+        if s.newest and not begun & set(s.inputs.values()):
+            n = min(n, 1)  # of what its sources have made, only the newest
         if n:
             items += n
             seconds += n * _mean_time(query, s) / (1 if s.fold else workers)  # batches of a fold come one by one
@@ -165,6 +169,8 @@ class _Counts:
             return 0  # what is left over, of a trigger that is full for instance, never begins
         if not sources or any(not self.results(source, source.valid_from) for source in sources):
             return 0
+        if step.newest:
+            return self._unmade(step)
         if step.fold:
             return self._unfolded(step, sources[0])
         if len(sources) > 1 and step.state == "finished":
@@ -233,6 +239,16 @@ class _Counts:
             f"AND t.state IN {SETTLED} WHERE e.rejected IS NOT NULL"
         )
         return self.query(sql, (step.id, step.valid_from))[0][0]
+
+    def _unmade(self, step: Step) -> int:
+        """1 where there are newer results than those that a step has taken that takes the newest of its sources."""
+        newest = []
+        for name in step.inputs.values():
+            source = self.steps[name]
+            sql = f'SELECT max(id) FROM "{source.gives.lower()}" WHERE step = ? AND version >= ?'
+            newest.append(self.query(sql, (source.id, source.valid_from))[0][0])
+        last = last_task(self.query, step)
+        return int(last is None or sorted(last[1]) != sorted(newest))
 
     def _unfolded(self, step: Step, source: Step) -> int:
         last = last_batch(self.query, step)

@@ -158,10 +158,14 @@ class _Tracer:
         self, step: Step, exposure: int | None, taken: str, submitted: float, row: int | None
     ) -> tuple[dict[str, Origin | Batch], int | None]:
         ids = [int(id) for id in taken.split(",")] if taken else []
-        if exposure is None and len(ids) == 2 and len(step.inputs) == 1:
+        if step.fold and not step.newest and len(ids) == 2:
             ((name, only),) = step.inputs.items()
             return {name: self._batch(self._steps[only], *ids)}, self._before(step, row)
-        present = {name: self._present(self._steps[source], exposure, ids) for name, source in step.inputs.items()}
+        sources = {name: self._steps[source] for name, source in step.inputs.items()}
+        if step.newest:
+            present = {name: self._newest(source, ids, submitted) for name, source in sources.items()}
+        else:
+            present = {name: self._present(source, exposure, ids) for name, source in sources.items()}
         lost = len(ids) - sum(origin is not None for origin in present.values())
         found: dict[str, Origin | Batch] = {}
         for name, source in step.inputs.items():
@@ -178,10 +182,17 @@ class _Tracer:
         sql = f'SELECT id, task FROM "{source.gives.lower()}" WHERE step = ? AND exposure = ?'
         return next((self.of_task(task, id) for id, task in self._query(sql, (source.id, exposure)) if id in ids), None)
 
+    def _newest(self, source: Step, ids: list[int], submitted: float) -> Origin | None:
+        """The same where a step takes the newest: what came later may have the row of another source's result."""
+        sql = f'SELECT id, task FROM "{source.gives.lower()}" WHERE step = ? AND time <= ? ORDER BY id DESC LIMIT 1'
+        return next(
+            (self.of_task(task, id) for id, task in self._query(sql, (source.id, submitted)) if id in ids), None
+        )
+
     def _replaced(self, source: Step, exposure: int | None, submitted: float) -> Origin | None:
         """What a source had made of an exposure when a task began; that row was made again since."""
         before = self._query(
-            "SELECT id FROM task WHERE step = ? AND exposure = ? AND state IN ('done', 'superseded') "
+            "SELECT id FROM task WHERE step = ? AND exposure IS ? AND state IN ('done', 'superseded') "
             "AND traceback IS NULL AND finished <= ? ORDER BY id DESC LIMIT 1",
             (source.id, exposure, submitted),
         )

@@ -116,7 +116,7 @@ def item(kind: type[Item], row: Sequence[Any]) -> Item:
         column: decode(value, t)
         for (column, t), value in zip(column_types(kind).items(), row[3 + len(OPTICS) :], strict=True)
     }
-    return kind(id=id, exposure=exposure or 0, name=name or f"{kind.table()}_{id}", optics=optics, **values)
+    return kind(id=id, exposure=exposure or 0, name=name or f"{kind.word()}_{id}", optics=optics, **values)
 
 
 def _literal(value: Any, t: type) -> str:

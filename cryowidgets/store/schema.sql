@@ -39,7 +39,7 @@ CREATE TABLE step (
     valid_from INTEGER NOT NULL DEFAULT 1,  -- results of an older version are to be made again
     state TEXT NOT NULL DEFAULT 'saved',    -- saved scheduled running finished failed stopped
     reason TEXT NOT NULL DEFAULT '',        -- in words, why it waits or failed
-    fold INTEGER NOT NULL DEFAULT 0,        -- 1 where it takes many items and its results belong to no exposure
+    fold INTEGER NOT NULL DEFAULT 0,        -- 1 or 2: its results belong to no exposure; 2: it takes the newest of such
     fresh_from INTEGER NOT NULL DEFAULT 1,  -- results of an older version are outdated, though they may be valid still
     label TEXT NOT NULL DEFAULT '',         -- for people
     comment TEXT NOT NULL DEFAULT '',       -- for people
@@ -68,7 +68,7 @@ CREATE TABLE task (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     step INTEGER NOT NULL REFERENCES step,
     exposure INTEGER REFERENCES exposure,   -- NULL for a fold
-    inputs TEXT NOT NULL,                   -- rows of the inputs: '17', '17,20'; of a fold 'first-last'
+    inputs TEXT NOT NULL,                   -- rows of the inputs: '17', '17,20'; of a fold 'first,last'
     version INTEGER NOT NULL,               -- of the parameters
     attempt INTEGER NOT NULL,
     state TEXT NOT NULL,

@@ -180,6 +180,7 @@ class Store:
         comment: str = "",
         after: Sequence[str] = (),
         hold: bool = False,
+        newest: bool = False,
     ) -> Step:
         with self.transaction() as db:
             if name in self.steps():
@@ -199,6 +200,7 @@ class Store:
                     raise WorkflowError(f"Step {name!r} takes {input!r} from {source!r}, which is not a step.")
                 db.execute("INSERT INTO link VALUES (?, ?, ?)", (id, input, self.steps()[source].id))
             self._steps = None
+            self.set_fold(name, fold, newest)
         return self.steps()[name]
 
     def set_params(
@@ -265,10 +267,23 @@ class Store:
             self._steps = None
         return new
 
-    def set_fold(self, name: str, fold: bool) -> None:
-        """Say whether a step takes many items, so that its results belong to no exposure."""
-        with self.transaction() as db:
-            db.execute("UPDATE step SET fold = ? WHERE name = ? AND fold <> ?", (fold, name, fold))
+    def set_fold(self, name: str, fold: bool, newest: bool = False) -> None:
+        """Say whether a step takes many items, so that its results belong to no exposure, or only the `newest` of such.
+
+        A map or join of such results is of the second sort by itself.
+        """
+        step = self.steps()[name]
+        loose = bool(step.inputs) and all(self.steps()[source].fold for source in step.inputs.values())
+        sort = 2 if loose and (newest or not fold) else int(fold)
+        if sort != step.fold + step.newest:
+            with self.transaction() as db:
+                db.execute("UPDATE step SET fold = ? WHERE name = ?", (sort, name))
+                if not sort:  # what it had made belongs to no exposure, so nothing would take its place
+                    table = Item.kinds[step.gives].table()
+                    sql = f"DELETE FROM {table} WHERE step = ? AND exposure IS NULL RETURNING task"
+                    old = db.execute(sql, (step.id,)).fetchall()
+                    db.executemany("UPDATE task SET state = 'superseded' WHERE id = ?", old)
+                self._steps = None
 
     def downstream(self, name: str) -> list[Step]:
         """All steps that depend on a step, directly or not, in the order of the workflow."""

@@ -13,6 +13,7 @@ from cryowidgets.store.database import Step
 from cryowidgets.store.store import Store, Todo
 
 SETTLED = "('running', 'done', 'failed', 'rejected')"
+_PART = 500
 
 
 def todo(
@@ -75,33 +76,117 @@ def _question(store: Store, step: Step, inputs: Mapping[str, type[Item]], driver
     return sql, values
 
 
-def todo_fold(store: Store, step: str, kind: type[Item], every: int, flush: bool) -> Todo | None:
+def todo_fold(
+    store: Store, step: str, kind: type[Item], every: int, flush: bool, first: int | None = None, by: str = ""
+) -> Todo | None:
     """The next batch of a fold: `every` new rows, or with `flush` what is left of them.
 
     None where too few have come together, the fold is at work, or its last batch has failed for good.
+
+    Parameters
+    ----------
+    every : int
+        What a batch takes; 0 for all there is.
+    first : int, optional
+        What the first batch takes instead of `every`.
+    by : str
+        Column whose sum is counted instead of the rows.
     """
     s = store.steps()[step]
-    source = store.steps()[next(iter(s.inputs.values()))]
     last = last_batch(store.query, s)
-    done = 0
-    if last:
-        state, done = last
-        if state in ("running", "failed"):
-            return None
-    batch = store.query(
-        f"SELECT min(id), max(id), count(*) FROM (SELECT r.id FROM {kind.table()} r "
-        "LEFT JOIN exposure e ON e.id = r.exposure WHERE r.step = ? AND r.id > ? AND r.version >= ? "
-        "AND e.rejected IS NULL ORDER BY r.id LIMIT ?)",
-        (source.id, done, source.valid_from, every),
-    )[0]
-    first, newest, count = batch
-    if not count or (count < every and not flush):
+    if last and last[0] in ("running", "failed"):
         return None
-    return Todo(None, (first, newest))
+    wanted = every if last or first is None else first
+    batch, came = _gathered(store, s, kind, last[1] if last else 0, wanted, by)
+    return Todo(None, batch) if batch and (came >= wanted or flush) else None
+
+
+def came(
+    store: Store, step: str, kind: type[Item], every: int, first: int | None = None, by: str = ""
+) -> tuple[int, int]:
+    """How many have come together for the next batch of a fold, and how many it takes; see `todo_fold`."""
+    s = store.steps()[step]
+    last = last_batch(store.query, s)
+    wanted = every if last or first is None else first
+    return _gathered(store, s, kind, last[1] if last else 0, wanted, by)[1], wanted
+
+
+def _gathered(
+    store: Store, step: Step, kind: type[Item], done: int, wanted: int, by: str
+) -> tuple[tuple[int, ...], int]:
+    """First and last of the rows after `done` that make up what is wanted, none where there are no rows; and how many.
+
+    Rows are read in parts: of a backlog no more than the batch takes.
+    """
+    source = store.steps()[next(iter(step.inputs.values()))]
+    size = f'coalesce(r."{by}", 0)' if by else "1"
+    sql = (
+        f"SELECT r.id, {size} FROM {kind.table()} r LEFT JOIN exposure e ON e.id = r.exposure "
+        "WHERE r.step = ? AND r.id > ? AND r.version >= ? AND e.rejected IS NULL ORDER BY r.id LIMIT ?"
+    )
+    if not wanted:
+        ends = [
+            store.query(sql.replace("r.id LIMIT", f"r.id {way} LIMIT"), (source.id, done, source.valid_from, 1))
+            for way in ("ASC", "DESC")
+        ]
+        return tuple(rows[0][0] for rows in ends if rows), 0
+    begin, at, count = 0, done, 0
+    while count < wanted:
+        part = min(wanted - count, _PART)
+        rows = store.query(sql, (source.id, at, source.valid_from, part))
+        for at, n in rows:
+            begin = begin or at
+            count += n
+            if count >= wanted:
+                break
+        if len(rows) < part:
+            break
+    return ((begin, at) if begin else ()), count
+
+
+def todo_newest(
+    store: Store, step: str, inputs: Mapping[str, type[Item]], every: int = 1, flush: bool = True
+) -> Todo | None:
+    """What a step may begin with that takes the newest result of each of its sources, where that is not done yet.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Kind of each input, in the protocol's order. The sources' results belong to no exposure.
+    every : int
+        So many results of the first input must have come since the one that was taken last, unless `flush`.
+    """
+    s = store.steps()[step]
+    found = []
+    for name, kind in inputs.items():
+        source = store.steps()[s.inputs[name]]
+        newest = store.query(
+            f"SELECT max(id) FROM {kind.table()} WHERE step = ? AND version >= ?", (source.id, source.valid_from)
+        )[0][0]
+        if newest is None:
+            return None
+        found.append(newest)
+    todo = Todo(None, tuple(found))
+    settled = f"SELECT 1 FROM task WHERE step = ? AND inputs = ? AND version >= ? AND state IN {SETTLED}"
+    if store.query(settled, (s.id, todo.key, s.valid_from)):
+        return None
+    if every > 1 and not flush:
+        first, kind = next(iter(inputs.items()))
+        source, last = store.steps()[s.inputs[first]], last_task(store.query, s)
+        sql = f"SELECT count(*) FROM {kind.table()} WHERE step = ? AND version >= ? AND id > ?"
+        if store.query(sql, (source.id, source.valid_from, last[1][0] if last else 0))[0][0] < every:
+            return None
+    return todo
 
 
 def last_batch(query: Callable[..., list[tuple]], step: Step) -> tuple[str, int] | None:
-    """State of a fold's newest batch and the last row in it; None where it has had none.
+    """State of a fold's newest batch and the last row in it; None where it has had none."""
+    found = last_task(query, step)
+    return (found[0], found[1][1]) if found else None
+
+
+def last_task(query: Callable[..., list[tuple]], step: Step) -> tuple[str, tuple[int, ...]] | None:
+    """State and rows of the newest task of a step whose results belong to no exposure; None where it has had none.
 
     Of the done ones the result is asked, of the others the index of troubles: else each task would be looked at.
     """
@@ -121,4 +206,4 @@ def last_batch(query: Callable[..., list[tuple]], step: Step) -> tuple[str, int]
     if not found:
         return None
     _, state, inputs = max(found)
-    return state, int(inputs.split(",")[1])
+    return state, tuple(map(int, inputs.split(",")))

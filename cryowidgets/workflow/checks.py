@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cryowidgets.errors import CryowidgetsError, WorkflowError
 from cryowidgets.model import Item
 from cryowidgets.protocols import registry
-from cryowidgets.protocols.base import Either, Protocol
+from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
 from cryowidgets.workflow.document import Inert, StepSpec
 
 LONGEST = 100
@@ -42,8 +42,10 @@ def check(steps: Iterable[StepSpec], inert: Iterable[Inert] = ()) -> list[str]:
         faults += [f"step {step.name!r}: {fault}" for fault in protocols[step.name].faults(step.params).values()]
     known = {part.name: part for part in (*inert, *steps)}
     gives = _kinds(steps, protocols)
+    loose = _loose(steps, protocols)
     for step in steps:
         if step.name in protocols:
+            faults += _together(step, protocols[step.name], loose)
             faults += _links(step, known, protocols, gives)
             faults += _signal(step, known, protocols)
         faults += _waits(step, known)
@@ -106,6 +108,37 @@ def _kinds(steps: Sequence[StepSpec], protocols: Mapping[str, type[Protocol]]) -
         if not open_:
             break
     return gives
+
+
+def _loose(steps: Sequence[StepSpec], protocols: Mapping[str, type[Protocol]]) -> dict[str, bool]:
+    """Of each step, whether its results belong to no exposure: folds, and what comes of nothing else."""
+    loose = {name: protocol.is_fold() for name, protocol in protocols.items()}
+    for _ in steps:
+        more = [
+            step.name
+            for step in steps
+            if not loose.get(step.name, True) and step.inputs and all(loose.get(s) for s in step.inputs.values())
+        ]
+        if not more:
+            break
+        loose |= dict.fromkeys(more, True)
+    return loose
+
+
+def _together(step: StepSpec, protocol: type[Protocol], loose: Mapping[str, bool]) -> list[str]:
+    """What is wrong where a step goes by exposures and is given results that belong to none."""
+    if isinstance(protocol.takes, Many):
+        return []
+    without = [source for source in step.inputs.values() if loose.get(source)]
+    with_ = [source for source in step.inputs.values() if not loose.get(source, True)]
+    if without and isinstance(protocol.takes, Either | Without | Recent):
+        return [f"step {step.name!r} goes by exposures, and what {without[0]!r} gives belongs to none"]
+    if without and with_:
+        return [
+            f"step {step.name!r} joins what belongs to the same exposure: {with_[0]!r} gives something of each, "
+            f"but what {without[0]!r} gives belongs to none"
+        ]
+    return []
 
 
 def _links(

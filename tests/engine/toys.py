@@ -86,3 +86,47 @@ class Total(Protocol):
 
     def process(self, items, last, out):
         return Number(value=sum(i.value for i in items) + (last.value if last else self.offset))
+
+
+class Portion(Protocol):
+    """A fold that counts what is in its items."""
+
+    takes = Many(Number, every="amount", first="begin", by="value")
+    gives = Number
+
+    amount = Int(20, min=1)
+    begin = Int(50, min=1)
+
+    def process(self, items, last, out):
+        out.file(".txt").write_text(" ".join(item.name for item in items))
+        return Number(value=sum(item.value for item in items), path=out.name(".txt"))
+
+
+class Newest(Protocol):
+    """A fold that takes the newest of what folds give; its value is a chain of all that it was given."""
+
+    takes = Many(Number, newest=True, every="spaced")
+    gives = Number
+
+    spaced = Int(1, min=1)
+
+    def process(self, items, last, out):
+        (item,) = items
+        assert item.exposure == 0
+        return Number(value=item.value + 1000 * (last.value // 1000 + 1 if last else 1))
+
+
+class WhenAsked(Protocol):
+    """What a person asks for: the sum of all there is and how often it was asked, a thousand for each time."""
+
+    takes = Many(Number, newest=True)
+    gives = Number
+    on_demand = True
+
+    fail = Unicode("")
+
+    def process(self, items, last, out):
+        if self.fail:
+            raise InputError("asked to fail")
+        before = last.value if last else 0
+        return Number(value=before + 1000 + sum(item.value for item in items))
