@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from cryowidgets.engine import adding
+from cryowidgets.engine import adding, correcting
 from cryowidgets.errors import CommandError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.import_movies import ImportMovies
@@ -229,6 +229,24 @@ def _note(engine: Engine, text: str, exposure: int | None = None, exposures: Seq
     return f"a note of {_listed(named)}: {text.strip()}" if text.strip() else f"{_listed(named)}: no note any more"
 
 
+def _pick(engine: Engine, step: str, exposure: int, add: Sequence[Any] = (), remove: Sequence[Any] = ()) -> str:
+    ((id, name),) = _exposures(engine, exposure, ()).items()
+    return correcting.pick(engine, _step(engine, step), id, name, add, remove)
+
+
+def _unpick(engine: Engine, step: str, exposure: int) -> str:
+    ((id, name),) = _exposures(engine, exposure, ()).items()
+    return correcting.unpick(engine, _step(engine, step), id, name)
+
+
+def _approve_size(engine: Engine, step: str, picker: str, scope: str = "new") -> str:
+    """A picker that waits on hold begins with the size; one that has picked already does it again by scope branch."""
+    values = correcting.approved_size(engine, _step(engine, step), _step(engine, picker))
+    said = _set(engine, picker, values, scope=scope)
+    going = changes.release(engine.store, picker)
+    return f"{said}; {' and '.join(going)} may begin" if going else said
+
+
 def _threshold(engine: Engine, values: dict[str, Any], gate: bool = False) -> str:
     cut = thresholds.cut(values)
     engine.store.put(thresholds.KEY, thresholds.dumps(cut))
@@ -338,6 +356,9 @@ _ACTIONS: dict[str, Callable[..., str]] = {
     "readmit": _readmit,
     "flag": _flag,
     "note": _note,
+    "pick": _pick,
+    "unpick": _unpick,
+    "approve_size": _approve_size,
     "threshold": _threshold,
     "acknowledge": _acknowledge,
     "monitor": _monitor,

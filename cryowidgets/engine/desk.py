@@ -20,6 +20,7 @@ from cryowidgets.model import Item
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
 from cryowidgets.store.changes import hold
+from cryowidgets.store.changes import redo
 from cryowidgets.store.cleaning import fold_lacks, missing, want
 from cryowidgets.store.database import Step
 from cryowidgets.store.reach import upstream
@@ -42,6 +43,8 @@ class Desk:
         self._store, self._retries = store, retries
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[int, Task] = {}
+        self._anew: set[int] = set()
+        """tasks under way that are to be done once more, as a person has changed what they go by"""
         self.again = Again(store)
         self.broken: dict[str, str] = {}
         """Steps that cannot run at all, and why: a plug-in is missing, or a value is refused."""
@@ -159,11 +162,14 @@ class Desk:
         state, result = outcome.state, outcome.result
         if task.version < self._store.steps()[task.step].valid_from:
             state, result = "superseded", None  # redone with other values in the meantime
+        elif task.id in self._anew and state != "lost":
+            state, result = "retry", None
         elif state == "failed" and task.attempt % (self._retries + 1) != 0:
             state = "retry"
         elif state == "done" and isinstance(lane and lane.protocol.takes, Either):
             if overtaken(self._store, task.step, type(result), task.exposure, task.inputs[0]):
                 state, result = "superseded", None
+        self._anew.discard(task.id)
         self._store.finish(
             task,
             state,
@@ -230,6 +236,7 @@ class Desk:
     def abandon(self) -> int:
         """Give back everything under way; outcomes that still come are not booked."""
         self._tasks.clear()
+        self._anew.clear()
         self.again.forget()
         for lane in self._lanes.values():
             lane.flying = 0
@@ -242,6 +249,15 @@ class Desk:
         count = want(self._store, exposures, step)
         self.again.refresh()
         return count
+
+    def redo(self, step: str, exposure: int) -> bool:
+        """Have a step do one exposure again, and what hangs on it; whether it had begun with it."""
+        under_way = [task.id for task in self._tasks.values() if (task.step, task.exposure) == (step, exposure)]
+        self._anew.update(under_way)
+        lane, opened = self._lanes.get(step), redo(self._store, step, exposure)
+        for inputs in opened if lane else []:
+            lane.add(Todo(exposure, inputs, self._acquired(exposure)))
+        return bool(under_way or opened)
 
     def _once_more(self, room: int, may: Callable[[str], bool]) -> list[Job]:
         """Tasks done before whose files are wanted again, sources first."""

@@ -95,6 +95,8 @@ class Protocol(Parametrised):
     """Whether it only chooses among items: those that it leaves out are as good as those that pass."""
     on_demand: ClassVar[bool] = False
     """Whether it is done when a person asks: released, it is done once with all there is, and is held again."""
+    by_hand: ClassVar[bool] = False
+    """Whether a person has a hand in it: `Out.corrections` then says what, and each change does an exposure again."""
     cites: ClassVar[tuple[str, ...]] = ()
     """What to cite for its method, as ``"Authors (year) Journal volume, page. doi:…"``; reports list it."""
     closed_by: Any = ""

@@ -7,6 +7,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+from cryowidgets.io import corrections
+
 
 class Out:
     """Files of one task, ``<project>/<folder>/<stem><suffix>``.
@@ -53,6 +55,10 @@ class Out:
     def name(self, suffix: str) -> str:
         """The path that the file will have, relative to the project: what a result records."""
         return f"{self._folder}/{self._stem}{suffix}"
+
+    def corrections(self) -> Path:
+        """Where it stands what a person has corrected of this exposure at this step; see `io.corrections`."""
+        return corrections.path(self._project, Path(self._folder).name, self._stem)
 
     def relative(self, path: str) -> str:
         """A path inside the project relative to it, as star files that a project keeps name others; else as it is."""

@@ -38,7 +38,7 @@ def pixel_size(micrograph: Micrograph) -> float:
 
 
 def picked(
-    found: Coordinates, micrograph: Micrograph, out: Out, diameter: float, threshold: float = NAN, **made_by: str
+    found: Coordinates, micrograph: Micrograph, out: Out, diameter: float, threshold: float = NAN, **more: Any
 ) -> Picks:
     """Write the picks of a micrograph, best first where they have scores, and a picture of them.
 
@@ -51,8 +51,8 @@ def picked(
         Of the particles, Å.
     threshold : float
         Score from which on places were taken.
-    made_by : str
-        `program` and `program_version`.
+    more
+        Other columns of the result: `program` and `program_version`, or what a person has added and removed.
     """
     found = found.inside((micrograph.height, micrograph.width))
     found = found.kept(np.argsort(-found.scores, kind="stable"))
@@ -73,7 +73,7 @@ def picked(
         pixel_size=micrograph.pixel_size,
         height=micrograph.height,
         width=micrograph.width,
-        **made_by,
+        **more,
     )
 
 
@@ -82,9 +82,8 @@ def again(picks: Picks, found: Coordinates, out: Out, **changed: Any) -> Picks:
     micrograph = Micrograph(
         path=picks.micrograph, pixel_size=picks.pixel_size, height=picks.height, width=picks.width, name=picks.name
     )
-    made_by = {"program": picks.program, "program_version": picks.program_version}
-    made = picked(found, micrograph, out, picks.diameter, picks.threshold, **made_by)
-    return replace(made, **{"added": picks.added, "removed": picks.removed, **changed})
+    kept = {name: getattr(picks, name) for name in ("added", "removed", "program", "program_version")}
+    return replace(picked(found, micrograph, out, picks.diameter, picks.threshold, **kept), **changed)
 
 
 def median(values: np.ndarray) -> float:

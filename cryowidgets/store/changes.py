@@ -77,6 +77,26 @@ def link(store: Store, name: str, input: str, source: str, gives: type[Item]) ->
     return [step.name for step in branch]
 
 
+def redo(store: Store, name: str, exposure: int) -> list[tuple[int, ...]]:
+    """Have a step do one exposure again; what it made stays to be looked at until it is made anew.
+
+    Returns
+    -------
+    list of tuple
+        Rows of the inputs of what may begin now; none where nothing was done, or a person has taken the exposure out.
+    """
+    step = store.steps()[name]
+    with store.transaction() as db:
+        opened = db.execute(
+            "UPDATE task SET state = 'superseded' WHERE exposure = ? AND +step = ? AND version >= ? "
+            "AND state IN ('done', 'failed', 'rejected') RETURNING inputs",
+            (exposure, step.id, step.valid_from),
+        ).fetchall()
+    if store.query("SELECT 1 FROM exposure WHERE id = ? AND rejected IS NOT NULL", (exposure,)):
+        return []
+    return list(dict.fromkeys(tuple(map(int, inputs.split(","))) for (inputs,) in opened))
+
+
 def reset(store: Store, name: str) -> list[str]:
     """Take away what a step made and all that came of it; it does nothing until it is restarted or released.
 

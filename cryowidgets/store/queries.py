@@ -15,6 +15,8 @@ from urllib.parse import quote
 import numpy as np
 
 from cryowidgets.errors import ProjectError
+from cryowidgets.io import corrections
+from cryowidgets.io.corrections import Corrections
 from cryowidgets.model import NAN, NOT_CHOSEN, Item, Optics
 from cryowidgets.store import alerts, migrations, rows, samples, thresholds
 from cryowidgets.store import nodes as graph
@@ -346,6 +348,19 @@ class Reader:
             gone = self.query("SELECT path, time FROM cleaned WHERE exposure = ?", (id,))
         cleaned = {str(self.folder / path): time for path, time in gone}
         return ExposureRow(*found[0], items, [TaskRow(*t) for t in tasks], cleaned)  # type: ignore[call-arg]
+
+    def corrections(self, step: str, exposure: int) -> Corrections:
+        """What a person has corrected of the picks of an exposure, y and x in px of its micrograph; see `io`.
+
+        Raises
+        ------
+        ProjectError
+            There is no such exposure.
+        """
+        found = self.query("SELECT name FROM exposure WHERE id = ?", (exposure,))
+        if not found or step not in self.steps():
+            raise ProjectError(f"{self.folder} has no step {step!r}, or no exposure {exposure}.")
+        return corrections.read(corrections.path(self.folder, step, found[0][0]))
 
     def system(self, since: int = 0, limit: int | None = None) -> Columns:
         """Samples of the machine's load after row `since`, oldest first; see `schema.sql` for the units."""
