@@ -1,0 +1,251 @@
+"""Bring one map onto another: rotation, shift and, as the hand of a first map is arbitrary, the mirror.
+
+All rotations 15° apart are tried at low resolution with the maps on their centres of mass, the shift of the best is
+read from their correlation, and what is left is climbed at finer resolution. It works on transforms, like Chen,
+Pfeffer, Hrabe, Schuller & Förster (2013) J Struct Biol 182, 235, doi:10.1016/j.jsb.2013.03.002.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+import scipy.optimize
+
+from cryowidgets import cpu
+from cryowidgets.kernels.directions import everywhere, turns
+from cryowidgets.kernels.project3d import Transform, transform
+
+_SIDE = 64  # px of the maps that are compared: enough for a hundredth of the box
+_COARSE, _FINE = 7.0, 18.0  # how many waves over the box are compared
+_STEP = 15.0  # degrees
+_KEPT, _CLIMBED = 24, 4  # rotations whose shift is looked for; of these, those that are refined
+
+
+def align(
+    moving: np.ndarray, fixed: np.ndarray, pixel_size: float = 1.0, mirror: bool = True, finest: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, bool, float]:
+    """Find how a map has to be mirrored, turned and shifted to lie on another.
+
+    Parameters
+    ----------
+    moving, fixed : (n, n, n)
+        Maps of one box, axes z, y, x, background about 0.
+    pixel_size : float
+        Å/px.
+    mirror : bool
+        Try the other hand too.
+    finest : float
+        Å; what is finer is not compared. 0: up to 18 waves over the box.
+
+    Returns
+    -------
+    rotation : (3, 3) float64
+        Of x, y, z about voxel n // 2.
+    shift : (3,) float64
+        z, y, x in px, after the rotation.
+    mirrored : bool
+        Whether z is turned round before.
+    correlation : float
+        Of the two maps then, over the frequencies compared; -1 to 1.
+
+    Raises
+    ------
+    ValueError
+        The maps are no cubes of one size.
+    """
+    if moving.ndim != 3 or moving.shape != fixed.shape or len(set(fixed.shape)) != 1:
+        raise ValueError(f"maps of {moving.shape} and {fixed.shape} cannot be aligned: give two cubes of one size")
+    n = fixed.shape[0]
+    side = min(n, _SIDE)
+    a, b = (_reduced(np.asarray(volume, np.float32), side) for volume in (moving, fixed))
+    if not (a.any() and b.any()):
+        return np.eye(3), np.zeros(3), False, 0.0
+    limit = side / 2 - 1
+    if finest > 0:
+        limit = min(limit, max(n * pixel_size / finest, 3.0))
+    coarse, fine = min(_COARSE, limit), min(_FINE, limit)
+    to = _centre(b)
+    best: tuple[float, np.ndarray, np.ndarray, bool] | None = None
+    for mirrored in (False, True) if mirror else (False,):
+        pair = _Pair(mirror_image(a) if mirrored else a, b, coarse, fine)
+        value, rotation, shift = _search(pair, to)
+        if best is None or value > best[0]:
+            best = value, rotation, shift, mirrored
+    assert best is not None
+    value, rotation, shift, mirrored = best
+    return rotation, shift[::-1] * n / side, mirrored, value
+
+
+def apply(volume: np.ndarray, rotation: np.ndarray, shift: np.ndarray, mirrored: bool = False) -> np.ndarray:
+    """Mirror, turn and shift a map as `align` says: (n, n, n) float32; what comes from outside the box is 0."""
+    volume = np.asarray(volume, np.float32)
+    if mirrored:
+        volume = mirror_image(volume)
+    back = np.asarray(rotation, float).T[::-1, ::-1]  # of z, y, x
+    centre = np.array(volume.shape) // 2
+    offset = centre - back @ (centre + np.asarray(shift, float))
+    return scipy.ndimage.affine_transform(volume, back, offset, order=3, mode="constant")
+
+
+def mirror_image(volume: np.ndarray) -> np.ndarray:
+    """The other hand of a map: z turned round about voxel n // 2."""
+    turned = volume[::-1]
+    return np.ascontiguousarray(np.roll(turned, 1, axis=0) if volume.shape[0] % 2 == 0 else turned)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Points of a ball of frequencies, and the fixed map there."""
+
+    points: np.ndarray
+    fixed: np.ndarray
+    weights: np.ndarray
+
+
+class _Pair:
+    """Two maps whose transforms are compared; a shift is (x, y, z) in px."""
+
+    def __init__(self, moving: np.ndarray, fixed: np.ndarray, coarse: float, fine: float) -> None:
+        self.side, self.moving, self.centre = fixed.shape[0], moving, _centre(moving)
+        self.ball = transform(moving, fine)
+        other = transform(fixed, fine)
+        even = _amplitudes(self.ball), _amplitudes(other)
+        self.coarse, self.fine = (_level(other, radius, even) for radius in (coarse, fine))
+        self.plain = _level(other, fine, None)
+
+    def trusted(self, rotation: np.ndarray, shift: np.ndarray) -> _Level:
+        """The fine level, each shell weighted by how well the maps agree there: noise has no say."""
+        level, moved = self.plain, self._moved(self.plain, rotation)
+        turn = np.exp(-2j * np.pi / (self.side * self.ball.pad) * (level.points @ shift))
+        shell = np.rint(np.linalg.norm(level.points, axis=1) / self.ball.pad).astype(int)
+        parts = np.real(level.fixed * np.conj(moved * turn)), np.abs(level.fixed) ** 2, np.abs(moved) ** 2
+        cross, one, two = (np.bincount(shell, part) for part in parts)
+        agreed = np.clip(cross / np.sqrt(np.maximum(one * two, 1e-30)), 1e-3, None)
+        weights = (self.fine.weights * agreed[shell]).astype(np.float32)
+        return _Level(level.points, level.fixed * weights, weights)
+
+    def _moved(self, level: _Level, rotation: np.ndarray) -> np.ndarray:
+        from cryowidgets.kernels import alignvolumesloops
+
+        out = np.empty(len(level.points), np.complex64)
+        alignvolumesloops.turned(self.ball.values, level.points, np.ascontiguousarray(rotation, np.float32), out)
+        return out
+
+    def shifted(self, rotation: np.ndarray) -> np.ndarray:
+        """The shift (x, y, z) of the highest correlation after a rotation, by pixels of a coarse box."""
+        level = self.coarse
+        n = 4 * (int(_COARSE) + 1)
+        cross = np.zeros((n, n, n // 2 + 1), np.complex64)
+        kx, ky, kz = np.rint(level.points / self.ball.pad).astype(int).T
+        cross[kz, ky, kx] = level.fixed * np.conj(self._moved(level, rotation))
+        side = kx == 0  # the half plane that was left out
+        cross[-kz[side], -ky[side], 0] = np.conj(cross[kz[side], ky[side], 0])
+        correlation = scipy.fft.irfftn(cross, (n, n, n))
+        place = np.array(np.unravel_index(int(np.argmax(correlation)), correlation.shape))
+        return ((place + n // 2) % n - n // 2)[::-1] * self.side / n
+
+    def scores(self, level: _Level, rotations: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+        """Correlations (r,) after rotations (r, 3, 3) and shifts (r, 3)."""
+        from cryowidgets.kernels import alignvolumesloops
+
+        cross, power = np.empty(len(rotations)), np.empty(len(rotations))
+        turned = np.ascontiguousarray(rotations, np.float32)
+        moved = np.ascontiguousarray(shifts / (self.side * self.ball.pad), np.float32)
+
+        def part(rows: tuple[int, int]) -> None:
+            some = slice(*rows)
+            alignvolumesloops.compare(
+                self.ball.values, level.points, level.fixed, level.weights,
+                turned[some], moved[some], cross[some], power[some],
+            )  # fmt: skip
+
+        cpu.each(part, cpu.bands(len(rotations)) if len(rotations) > 100 else [(0, len(rotations))])
+        own = float(np.sum(np.abs(level.fixed) ** 2 / level.weights))
+        return cross / np.sqrt(np.maximum(power * own, 1e-30))
+
+
+def _search(pair: _Pair, to: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Correlation, rotation and shift (x, y, z) of the best."""
+    rotations = everywhere(_STEP)
+    shifts = to - rotations @ pair.centre
+    scores = pair.scores(pair.coarse, rotations, shifts)
+    kept = np.argsort(-scores)[:_KEPT]
+    shifts = np.stack([pair.shifted(rotations[i]) for i in kept])
+    rotations = rotations[kept]
+    order = np.argsort(-pair.scores(pair.coarse, rotations, shifts))[:_CLIMBED]
+    climbed = [_climb(pair, pair.coarse, rotations[i], shifts[i], 0.13, 1.5) for i in order]
+    _, rotation, shift = max(climbed, key=lambda found: found[0])
+    _, rotation, shift = _climb(pair, pair.trusted(rotation, shift), rotation, shift, 0.03, 0.3)
+    value = float(pair.scores(pair.plain, rotation[None], shift[None])[0])
+    return value, rotation, shift
+
+
+def _climb(
+    pair: _Pair, level: _Level, rotation: np.ndarray, shift: np.ndarray, angle: float, distance: float
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """The nearest maximum: steps of `angle` rad and `distance` px to begin with."""
+    scale = np.array([angle] * 3 + [distance] * 3)
+
+    def at(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return turns(x[None, :3] * angle)[0] @ rotation, shift + x[3:] * distance
+
+    def loss(x: np.ndarray) -> float:
+        turned, moved = at(x)
+        return -float(pair.scores(level, turned[None], moved[None])[0])
+
+    start = np.concatenate([np.zeros((1, len(scale))), np.eye(len(scale))]) - 0.15
+    options = {"initial_simplex": start, "xatol": 5e-3, "fatol": 1e-6, "maxfev": 200, "adaptive": True}
+    found = scipy.optimize.minimize(loss, start[0], method="Nelder-Mead", options=options)
+    return -float(found.fun), *at(found.x)
+
+
+def _level(other: Transform, radius: float, even: tuple[np.ndarray, np.ndarray] | None) -> _Level:
+    reach = int(radius)
+    kz, ky, kx = (k.ravel() for k in np.mgrid[-reach : reach + 1, -reach : reach + 1, : reach + 1])
+    far = np.sqrt(kz**2 + ky**2 + kx**2)
+    half = (kx > 0) | (ky > 0) | ((ky == 0) & (kz > 0))
+    keep = (far <= radius) & half
+    kz, ky, kx, far = kz[keep], ky[keep], kx[keep], far[keep]
+    m = other.values.shape[2] - 1
+    fixed = other.values[kz * other.pad + m, ky * other.pad + m, kx * other.pad]
+    weights = np.ones(len(far))
+    if even is not None:  # fine detail is weak, and tells more
+        shell = np.rint(far).astype(int)
+        weights = 1 / np.sqrt(np.maximum(even[0][shell] * even[1][shell], 1e-30))
+        weights /= weights.max()
+    points = np.stack([kx, ky, kz], axis=1) * other.pad
+    return _Level(points.astype(np.float32), (fixed * weights).astype(np.complex64), weights.astype(np.float32))
+
+
+def _amplitudes(ball: Transform) -> np.ndarray:
+    """Root mean square of each shell, by waves over the box; never less than a hundredth of the strongest."""
+    m = ball.values.shape[2] - 1
+    along = np.arange(-m, m + 1) / ball.pad
+    far = np.rint(np.sqrt(along[:, None, None] ** 2 + along[:, None] ** 2 + along[m:] ** 2)).astype(int).ravel()
+    power = np.bincount(far, np.abs(ball.values.ravel()) ** 2) / np.maximum(np.bincount(far), 1)
+    return np.sqrt(np.maximum(power, 1e-4 * power[1:].max()))
+
+
+def _reduced(volume: np.ndarray, side: int) -> np.ndarray:
+    """A map in a box of `side` px, by leaving out fine waves."""
+    n = volume.shape[0]
+    if n == side:
+        return volume
+    turn = np.concatenate([np.arange((side + 1) // 2), np.arange(-(side // 2), 0)])
+    half = scipy.fft.rfftn(volume, workers=cpu.threads())[np.ix_(turn, turn, np.arange(side // 2 + 1))]
+    # the centre n // 2 becomes side // 2
+    move = np.exp(2j * np.pi * turn * (n // 2 / n - side // 2 / side))
+    half = half * (move[:, None, None] * move[:, None] * move[: side // 2 + 1]) * (side / n) ** 3
+    return scipy.fft.irfftn(half, (side,) * 3).astype(np.float32)
+
+
+def _centre(volume: np.ndarray) -> np.ndarray:
+    """Centre of mass (x, y, z) of what stands out, px from voxel n // 2."""
+    smooth = scipy.ndimage.gaussian_filter(volume, volume.shape[0] / 32)
+    above = np.clip(smooth - 0.2 * smooth.max(), 0, None)
+    if not above.any():
+        return np.zeros(3)
+    return (np.array(scipy.ndimage.center_of_mass(above)) - np.array(volume.shape) // 2)[::-1]
