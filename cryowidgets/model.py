@@ -331,6 +331,11 @@ class Classes(Item):
     resolution: float = column("finest resolution of a class by the program", "Å", default=NAN)
     largest: float = column("share of the particles in the largest class", default=NAN)
     state: str = column("what the next batch goes on from, NPZ; empty where there is none", default="", file=True)
+    history: str = column(
+        "how the classes came about: averages and figures after some of the batches, NPZ; empty where it is not kept",
+        default="",
+        file=True,
+    )
     batches: int = column("batches sorted so far", default=0)
     good: int = column("classes that look like particles", default=0)
     good_particles: int = column("particles in them", default=0)
