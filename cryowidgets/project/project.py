@@ -230,9 +230,10 @@ class Project:
             return self._start(executor, workers, idle, retries, often)
         from cryowidgets.engine.engine import Engine  # needs numpy, psutil and more: not for windows
         from cryowidgets.monitors.notify import Notifier
+        from cryowidgets.monitors.sentry import Sentry
         from cryowidgets.monitors.watch import Watch
 
-        observers: list[Observer] = [Watch(), Notifier()]
+        observers: list[Observer] = [Watch(), Notifier(), Sentry()]
         if often is not None:
             from cryowidgets.facility.report.beside import Beside
 
