@@ -304,14 +304,14 @@ class Picks(Item):
 class Particles(Item):
     """Pictures of particles cut out of a micrograph."""
 
-    path: str = column("stack of the pictures, MRC; empty where none lies inside the micrograph", file=True)
+    path: str = column("stack of the pictures, MRC; empty where there are none, or they lie in several", file=True)
     metadata: str = column("RELION star file of particles, its paths relative to the project", default="", file=True)
     thumbnail: str = column("some of them for people, JPEG", default="", file=True)
     count: int = column("particles in the stack")
     box: int = column("side of a picture", "px")
     pixel_size: float = column("pixel size of the pictures", "Å/px")
     diameter: float = column("diameter of the circle outside of which is background", "Å", default=NAN)
-    screened: int = column("particles left out as empty, or unlike all others", default=0)
+    screened: int = column("particles left out: empty, unlike all others, of a class that was not chosen", default=0)
     program: str = column("outside program that made it; empty where we did", default="")
     program_version: str = column("its version, as it says itself", default="")
 

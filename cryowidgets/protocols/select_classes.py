@@ -1,0 +1,121 @@
+"""The step that takes the particles of good classes, or of those that a person chose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from traitlets import Float, Unicode
+
+from cryowidgets.errors import ParameterError
+from cryowidgets.io import mrc, star
+from cryowidgets.model import Classes, Particles
+from cryowidgets.protocols import classfiles, classhistory
+from cryowidgets.protocols.base import Protocol
+from cryowidgets.protocols.classfiles import ClassModel
+from cryowidgets.protocols.mosaic import write_mosaic
+from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.sorted import all_particles
+
+LIKELY = 0.5
+"""Score from which a class that has died is taken to have been one of particles."""
+
+
+class SelectClasses(Protocol):
+    """Take the particles of some classes, of all batches so far and of those to come.
+
+    Classes are named by the number that they keep for life. One that nobody has spoken of counts if it looks like
+    particles, so that what a person has once chosen holds for later batches, and new classes are judged by themselves.
+    """
+
+    takes = Classes
+    gives = Particles
+
+    keep = Unicode("", help="Numbers of classes that count in any case, such as 3,7")
+    drop = Unicode("", help="Numbers of classes that do not count in any case")
+    score = Float(
+        0.0, min=0, max=1, help="Least score of all other classes; 0 takes those that look like particles by themselves"
+    )
+
+    def check(self) -> None:
+        super().check()
+        both = _numbers("keep", self.keep) & _numbers("drop", self.drop)
+        if both:
+            raise ParameterError(
+                f"SelectClasses: class {min(both)} is both in keep and in drop. Take it out of one of them."
+            )
+
+    def process(self, classes: Classes, out: Out) -> Particles:
+        nothing = Particles(path="", count=0, box=classes.box, pixel_size=classes.pixel_size)
+        if not classes.metadata:
+            return nothing
+        model = classfiles.read_model(classes.model)
+        blocks = all_particles(classes.metadata)
+        table = blocks["particles"]
+        named = table.get("cwIdentity") or table["rlnClassNumber"]
+        identities = np.array(named, dtype=np.int64)
+        rest = np.flatnonzero(np.isin(identities, sorted(self.chosen(model, self._before(classes)))))
+        out_of = len(identities) - len(rest)
+        if not len(rest):
+            return replace(nothing, screened=out_of)
+        left = {name: [values[i] for i in rest] for name, values in table.items()}
+        star.write(out.file("_particles.star"), {"optics": blocks["optics"], "particles": left})
+        there = set(identities[rest].tolist())
+        averages = mrc.read(classes.path)
+        averages = averages[None] if averages.ndim == 2 else averages
+        shown = [slot for slot in model.filled if int(model.identity[slot]) in there]
+        if shown:
+            write_mosaic(out.file("_classes.jpg"), averages[shown])
+        optics = blocks["optics"]
+        return replace(
+            nothing,
+            metadata=out.name("_particles.star"),
+            thumbnail=out.name("_classes.jpg") if shown else "",
+            count=len(rest),
+            box=int(optics.get("rlnImageSize", [classes.box])[0]),
+            pixel_size=float(optics.get("rlnImagePixelSize", [classes.pixel_size])[0]),
+            screened=out_of,
+        )
+
+    def chosen(self, model: ClassModel, before: dict[int, float] | None = None) -> set[int]:
+        """Numbers of the classes that count.
+
+        Parameters
+        ----------
+        model : ClassModel
+            The classes that there are.
+        before : dict, optional
+            Last score of those that were.
+        """
+        keep, drop = _numbers("keep", self.keep), _numbers("drop", self.drop)
+        unknown = not np.isfinite(model.score).any()  # of a program that judges no classes
+        counts = {number for number, score in (before or {}).items() if score >= (self.score or LIKELY)}
+        for number, score, good in zip(model.identity.tolist(), model.score.tolist(), model.good.tolist(), strict=True):
+            counts.discard(number)
+            if (score >= self.score if self.score else good) or (unknown and not keep):
+                counts.add(number)
+        return (counts | keep) - drop
+
+    def _before(self, classes: Classes) -> dict[int, float]:
+        if not classes.history:
+            return {}
+        history = classhistory.read(classes.history)
+        known: dict[int, float] = {}
+        for numbers, scores, shares in zip(history.identity, history.score, history.share, strict=True):
+            known |= {int(n): float(s) for n, s, share in zip(numbers, scores, shares, strict=True) if share > 0}
+        return known
+
+
+def _numbers(name: str, text: str) -> set[int]:
+    """Numbers of classes, ``3,7``.
+
+    Raises
+    ------
+    ParameterError
+        Something else.
+    """
+    words = text.replace(",", " ").split()
+    if not all(word.isdecimal() for word in words):
+        said = f"SelectClasses.{name} {text!r}: write numbers of classes with commas between, such as 3,7."
+        raise ParameterError(said)
+    return {int(word) for word in words}

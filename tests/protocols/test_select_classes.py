@@ -1,0 +1,104 @@
+"""Choosing classes: what a person said holds for all batches, what nobody spoke of is judged by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import starfile
+
+from cryowidgets.errors import ParameterError
+from cryowidgets.io import mrc
+from cryowidgets.model import Classes
+from cryowidgets.protocols import classfiles, classhistory
+from cryowidgets.protocols.classfiles import ClassModel
+from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.select_classes import SelectClasses
+
+SLOTS = np.array([11, 12, 13, 14])  # class 9 had slot 3 before 14
+BATCHES = [[11, 11, 12, 9, 9], [12, 13, 14, 14, 11]]
+
+
+def model(identity, good, score):
+    k = len(identity)
+    return ClassModel(
+        identity=np.array(identity), parent=np.zeros(k, int), share=np.full(k, 1 / k), particles=np.full(k, 3),
+        resolution=np.full(k, 10.0), size=np.full(k, 100.0), score=np.array(score), good=np.array(good),
+        age=np.ones(k, int),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def classes(tmp_path):
+    optics = {"rlnOpticsGroup": [1], "rlnOpticsGroupName": ["a"], "rlnImagePixelSize": [4.0], "rlnImageSize": [64]}
+    before = ""
+    for number, identities in enumerate(BATCHES, 1):
+        count = len(identities)
+        table = {
+            "rlnImageName": [f"{i:06d}@b{number}.mrcs" for i in range(1, count + 1)],
+            "rlnOpticsGroup": [1] * count,
+            "rlnClassNumber": [1] * count,
+            "cwIdentity": identities,
+        }
+        classfiles.write_batch(tmp_path / f"{number}.star", optics, table, number, before)
+        before = str(tmp_path / f"{number}.star")
+    now = model(SLOTS, [True, False, True, False], [0.9, 0.2, 0.7, 0.4])
+    classfiles.write_model(tmp_path / "model.star", now, "a.mrcs", 8.0, 32)
+    averages = np.random.default_rng(0).normal(size=(4, 32, 32)).astype(np.float32)
+    mrc.write(tmp_path / "a.mrcs", averages, 8.0)
+    past = model([11, 12, 9, 13], [True, False, True, True], [0.8, 0.3, 0.6, 0.7])
+    history = classhistory.History.none(4).extended(1, 5, past, averages).extended(2, 10, now, averages)
+    classhistory.write(tmp_path / "history.npz", history)
+    return Classes(
+        path=str(tmp_path / "a.mrcs"), metadata=before, model=str(tmp_path / "model.star"), count=4, particles=10,
+        box=32, pixel_size=8.0, history=str(tmp_path / "history.npz"),
+    )  # fmt: skip
+
+
+def selected(tmp_path, classes, **values):
+    out = Out(tmp_path, "steps/select", "all")
+    made = SelectClasses(**values).process(classes, out)
+    out.commit()
+    found = starfile.read(tmp_path / made.metadata)["particles"] if made.metadata else None
+    return made, [] if found is None else sorted(found["cwIdentity"].tolist())
+
+
+@pytest.mark.parametrize(
+    ("values", "identities"),
+    [
+        ({}, [9, 9, 11, 11, 11, 13]),
+        ({"drop": "11"}, [9, 9, 13]),
+        ({"keep": "12, 14"}, [9, 9, 11, 11, 11, 12, 12, 13, 14, 14]),
+        ({"score": 0.65}, [11, 11, 11, 13]),
+        ({"score": 0.3, "drop": "9 11"}, [13, 14, 14]),
+        ({"score": 1.0, "keep": "12"}, [12, 12]),
+        ({"drop": "9,11,13"}, []),
+    ],
+)
+def test_what_a_person_chose_holds_and_the_rest_is_judged(tmp_path, classes, values, identities):
+    made, found = selected(tmp_path, classes, **values)
+    assert found == identities
+    assert (made.count, made.screened) == (len(identities), 10 - len(identities)), "all are accounted for"
+    if identities:
+        assert (made.box, made.pixel_size) == (64, 4.0), "of the pictures, not of the averages"
+        assert (tmp_path / made.thumbnail).stat().st_size > 300
+
+
+def test_classes_of_a_program_that_judges_none_all_count_until_some_are_chosen(tmp_path, classes):
+    blind = dataclasses.replace(classes, history="")
+    classfiles.write_model(classes.model, model(SLOTS, [False] * 4, [np.nan] * 4), "a.mrcs", 8.0, 32)
+    assert len(selected(tmp_path, blind)[1]) == 8, "those of a class that died are nobody's"
+    assert selected(tmp_path, blind, drop="12")[0].count == 6
+    assert selected(tmp_path, blind, keep="12")[1] == [12, 12]
+
+
+def test_no_classes_yet_is_no_particles(tmp_path):
+    made, found = selected(tmp_path, Classes(path="", count=0, particles=0, box=32, pixel_size=8.0, reason="too few"))
+    assert made.count == 0 and found == []
+
+
+@pytest.mark.parametrize("values", [{"keep": "3,x"}, {"drop": "-1"}, {"keep": "3", "drop": "2,3"}])
+def test_what_is_no_choice_is_refused(values):
+    with pytest.raises(ParameterError, match="such as 3,7|Take it out"):
+        SelectClasses(**values).check()
