@@ -1,6 +1,7 @@
 """Where the time of a movie goes: each stage from the file to micrograph and CTF, beside what cannot be avoided.
 
     python benchmarks/movies.py --movies 1k 4k k3 eer --threads 1 2
+    python benchmarks/movies.py --movies 1k k3 --together 2
 
 Movies are simulated once and kept in --folder: 1k is 1024² × 20 MRC, 4k is 4096² × 24 LZW TIFF, k3 is 5760 × 4092 × 40
 LZW TIFF, eer is 4096² × 300 raw frames of a Falcon 4. Wall and CPU seconds are the best of --repeat runs, as a worker
@@ -51,10 +52,15 @@ def main() -> None:
     parser.add_argument("--movies", nargs="+", default=["1k", "4k"], choices=PRESETS)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--together", type=int, help="instead: so many processes at once, as the engine has workers")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "cryowidgets-movies")
     args = parser.parse_args()
     for name in args.movies:
         prepare(name, args.folder)
+        if args.together:
+            each = together(name, args.folder, args.together, args.repeat)
+            print(f"{name}, {args.together} processes of one thread: {each:.2f} s for each movie")
+            continue
         for threads in args.threads:
             runs = [_apart(measure, name, args.folder, threads) for _ in range(args.repeat)]
             best = {stage: min((run["stages"][stage] for run in runs), key=_spent) for stage in runs[0]["stages"]}
@@ -148,6 +154,30 @@ def _run(name: str, folder: Path) -> dict:
     return {"stages": times, "memory": memory, "error": float(np.sqrt(np.square(wrong).mean()))}
 
 
+def together(name: str, folder: Path, processes: int, repeat: int) -> float:
+    """Wall seconds for each movie, from file to CTF, where so many processes each do one after the other."""
+    _as_worker()
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Barrier(processes + 1)
+    running = [spawn.Process(target=_one_after_the_other, args=(name, folder, repeat, ready)) for _ in range(processes)]
+    for process in running:
+        process.start()
+    ready.wait()
+    began = time.perf_counter()
+    for process in running:
+        process.join()
+    return (time.perf_counter() - began) / (processes * repeat)
+
+
+def _one_after_the_other(name: str, folder: Path, repeat: int, ready) -> None:
+    cpu.keep_memory()
+    cpu.set_threads(1)
+    _run(name, folder)
+    ready.wait()
+    for _ in range(repeat):
+        _run(name, folder)
+
+
 def floors(name: str, folder: Path, threads: int) -> tuple[float, float]:
     """Wall and CPU seconds of decoding the frames, and of the transforms of sums and micrographs."""
     cpu.keep_memory()
@@ -202,11 +232,16 @@ def _timed(function, times: dict[str, list[float]], label: str):
 
 
 def _apart(function, *args):
-    """Call in a fresh process, so that memory is its own; with the environment of a worker of Dask."""
-    for name, value in dask.config.get("distributed.nanny.pre-spawn-environ").items():
-        os.environ[name] = str(value)
+    """Call in a fresh process, so that memory is its own."""
+    _as_worker()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, args)
+
+
+def _as_worker() -> None:
+    """Have processes that are started from now on the environment of a worker of Dask."""
+    for name, value in dask.config.get("distributed.nanny.pre-spawn-environ").items():
+        os.environ[name] = str(value)
 
 
 if __name__ == "__main__":
