@@ -24,7 +24,7 @@ from cryowidgets.facility import report
 from cryowidgets.facility.report import session as told
 from cryowidgets.facility.report.beside import Beside
 from cryowidgets.facility.report.publish import publish
-from cryowidgets.model import Classes
+from cryowidgets.model import Classes, Particles, ResolutionMap, Volume
 from cryowidgets.store import alerts, thresholds
 from cryowidgets.store.queries import Reader
 from cryowidgets.store.samples import Samples
@@ -70,6 +70,17 @@ def classify(filled: FilledSession) -> None:
     numbers = {"count": 20, "particles": 4812, "box": 64, "pixel_size": 3.4, "resolution": 7.8, "largest": 0.14}
     made = Classes(path="c.mrcs", thumbnail="steps/classes/averages.jpg", **numbers)
     filled.store.finish(task, "done", replace(made, program="RELION", program_version="5.0.1"), host="node1")
+    picture = "steps/classes/averages.jpg"
+    chosen = Particles(path="", count=3100, screened=1712, box=64, pixel_size=3.4, thumbnail=picture)
+    volume = Volume(reason=f"The starts do not agree {EVIL}.", classes=9, particles=3100, starts=6, agreeing=1)
+    maps = ResolutionMap(median=8.2, finest=6.9, coarsest=11.0, thumbnail=picture)
+    for name, protocol, item in (
+        ("select", "SelectClasses", chosen), ("map", "InitialVolume", volume), ("local", "LocalResolution", maps)
+    ):  # fmt: skip
+        filled.store.add_step(name, protocol, type(item), {}, {"classes": "classes"}, fold=True)
+        filled.store.ensure_table(type(item))
+        (task,) = filled.store.claim(name, [Todo(None, (1, 1))])
+        filled.store.finish(task, "done", item)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +127,9 @@ def test_it_says_what_a_count_of_the_tables_says(session, page):
     assert "1 open alert" in text and f"warning The focus {EVIL} of m.tiff is off. ctf, since" in text
     assert "project, movies xfs 8 TB 1.2 TB" in text
     assert "classes 20 classes of 4812 particles, the largest has 14 %, finest resolution 7.8 Å" in text
+    assert "select 3100 particles of the chosen classes, 1712 of others" in text
+    assert f"1 of 6 starts agree. The starts do not agree {EVIL}." in text
+    assert "local resolution: median 8.2 Å, 6.9 to 11.0 Å" in text
     assert "RELION 5.0.1 classes" in text and "doi:10.1042/BCJ20210708" in text
     assert "/data/raw" not in page  # folders of the host are nobody's business
 

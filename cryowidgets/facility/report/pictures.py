@@ -13,7 +13,18 @@ import numpy as np
 
 from cryowidgets.facility.placing import whole
 from cryowidgets.facility.report.trouble import public
-from cryowidgets.model import Classes, Ctf, Item, Micrograph, Particles, Picks, Quality
+from cryowidgets.model import (
+    Classes,
+    Ctf,
+    Item,
+    Micrograph,
+    Particles,
+    ParticleSize,
+    Picks,
+    Quality,
+    ResolutionMap,
+    Volume,
+)
 from cryowidgets.store.overview import STATES, Overview
 from cryowidgets.store.queries import Reader
 from cryowidgets.store.thresholds import Cut, say
@@ -158,7 +169,7 @@ class Extremes:
 
 
 def particles(reader: Reader, overview: Overview, album: Album) -> dict[str, Any]:
-    """Picks, particles and classes, as far as the workflow has them."""
+    """Picks, particles, classes and maps, as far as the workflow has them."""
     found: dict[str, Any] = {"counts": [], "pictures": []}
     for kind in (Picks, Particles):
         values = overview.values.get(kind.__name__.lower())
@@ -167,25 +178,47 @@ def particles(reader: Reader, overview: Overview, album: Album) -> dict[str, Any
         known = values[np.isfinite(values)]
         found["counts"].append((kind.__name__.lower(), int(known.sum()), float(np.median(known)), int(known.size)))
     for step in reader.steps().values():
-        item = reader.result(step.name) if step.gives in ("Classes", "Particles", "Picks") else None
-        if isinstance(item, Classes | Particles | Picks):
-            address = album.take(item.thumbnail, f"{step.name}-{item.id}")
-            text = _words(item)
-            if address:
-                found["pictures"].append({"step": step.name, "address": address, "text": text, "kind": item.word()})
-            elif isinstance(item, Classes):
-                found["pictures"].append({"step": step.name, "address": "", "text": text, "kind": item.word()})
-    found["pictures"].sort(key=lambda picture: ("classes", "particles", "picks").index(picture["kind"]))
+        kind = next((kind for kind in _SHOWN if kind.__name__ == step.gives), None)
+        item = reader.result(step.name) if kind else None
+        if kind is None or not isinstance(item, kind):
+            continue
+        address = album.take(getattr(item, _SHOWN[kind]), f"{step.name}-{item.id}")
+        if address or isinstance(item, Classes | Volume):
+            text = _words(item, step.fold)
+            found["pictures"].append({"step": step.name, "address": address, "text": text, "kind": item.word()})
+    order = [kind.word() for kind in _SHOWN]
+    found["pictures"].sort(key=lambda picture: order.index(picture["kind"]))
     return found if found["counts"] or found["pictures"] else {}
 
 
-def _words(item: Item) -> str:
+_SHOWN: dict[type[Item], str] = {
+    Volume: "thumbnail", ResolutionMap: "thumbnail", Classes: "thumbnail", Particles: "thumbnail", Picks: "thumbnail",
+    ParticleSize: "picture",
+}  # fmt: skip
+"""Kinds that are shown, the last results first, and their field with the picture."""
+
+
+def _words(item: Item, fold: bool) -> str:
+    if isinstance(item, Volume):
+        parts = [f"map of {item.particles} particles in {item.classes} classes"] if item.classes else ["map"]
+        parts += [f"{item.resolution:.1f} Å between halves"] if np.isfinite(item.resolution) else []
+        parts += [f"{item.agreeing} of {item.starts} starts agree"] if item.starts else []
+        return ", ".join(parts) + (f". {item.reason}" if item.reason else "; its hand is arbitrary")
+    if isinstance(item, ResolutionMap):
+        if not np.isfinite(item.median):
+            return f"local resolution: {item.reason}"
+        return f"local resolution: median {item.median:.1f} Å, {item.finest:.1f} to {item.coarsest:.1f} Å"
     if isinstance(item, Classes):
         parts = [f"{item.count} classes of {item.particles} particles"]
+        parts += [f"{item.good} of them good, with {item.good_particles} particles"] if item.good else []
         parts += [f"the largest has {100 * item.largest:.0f} %"] if item.largest == item.largest else []
         parts += [f"finest resolution {item.resolution:.1f} Å"] if item.resolution == item.resolution else []
         return ", ".join(parts)
+    if isinstance(item, ParticleSize):
+        return f"size of the particles: {item.diameter:.0f} ± {item.diameter_error:.0f} Å"
     if isinstance(item, Particles):
+        if fold:
+            return f"{item.count} particles of the chosen classes, {item.screened} of others"
         return f"particles of the newest micrograph, box of {item.box} px of {item.pixel_size:.3g} Å"
     return "picks on the newest micrograph"
 
