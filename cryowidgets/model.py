@@ -293,6 +293,10 @@ class Picks(Item):
     power: float = column("median local power, see kernels/power.py", default=NAN)
     added: int = column("places that a person has added", default=0)
     removed: int = column("places that a person has taken away", default=0)
+    agreement: float = column("of a consensus: share of all that was picked on which enough pickers agree", default=NAN)
+    jaccard: np.ndarray | None = column(
+        "of a consensus: share of common particles of each two pickers, (pickers, pickers)", default=None
+    )
     pixel_size: float = column("pixel size of the micrograph", "Å/px", default=NAN)
     height: int = column("height of the micrograph", "px", default=0)
     width: int = column("width of the micrograph", "px", default=0)

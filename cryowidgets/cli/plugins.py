@@ -100,7 +100,10 @@ def takes(protocol: Any) -> str:
     if isinstance(protocol.takes, Recent):
         return f"{protocol.takes.kind.__name__} of {_number(protocol, protocol.takes.count)}"
     between = {Either: " or ", Without: " without "}.get(type(protocol.takes), " + ")
-    return between.join(kind.__name__ for kind in protocol.inputs().values())
+    needed = protocol.needed()
+    return between.join(
+        kind.__name__ if name in needed else f"[{kind.__name__}]" for name, kind in protocol.inputs().items()
+    )
 
 
 def _number(protocol: Any, number: int | str) -> int:

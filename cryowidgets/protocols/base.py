@@ -28,7 +28,7 @@ import numpy as np
 from cryowidgets.model import Item
 from cryowidgets.protocols.parameters import Parameter, Parametrised, trait_takes_text
 
-__all__ = ["Either", "Many", "Parameter", "Protocol", "Recent", "Without", "trait_takes_text"]
+__all__ = ["Either", "Many", "Maybe", "Parameter", "Protocol", "Recent", "Without", "trait_takes_text"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,13 @@ class Many:
     first: int | str | None = None
     by: str = ""
     newest: bool = False
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """Input of a join that need not be linked; where it is not, `process` goes by its own default for it."""
+
+    kind: type[Item]
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Recent:
 class Protocol(Parametrised):
     """Base of all protocols; see the module's text for what a subclass writes."""
 
-    takes: ClassVar[type[Item] | Mapping[str, type[Item]] | Many | Either | Without | Recent | None] = None
+    takes: ClassVar[type[Item] | Mapping[str, type[Item] | Maybe] | Many | Either | Without | Recent | None] = None
     gives: ClassVar[type[Item]]
     resources: ClassVar[Mapping[str, float]] = {}
     """What one task occupies, in the words of the executor, for instance ``{"GPU": 1}``."""
@@ -133,13 +140,23 @@ class Protocol(Parametrised):
         if isinstance(cls.takes, Either | Without):
             return {"first": cls.takes.kind, "second": cls.takes.kind}
         if isinstance(cls.takes, Mapping):
-            return dict(cls.takes)
+            return {name: kind.kind if isinstance(kind, Maybe) else kind for name, kind in cls.takes.items()}
         return {cls.takes.word(): cls.takes}
 
     @classmethod
+    def needed(cls) -> list[str]:
+        """Names of the inputs without which a step cannot be."""
+        given = cls.takes if isinstance(cls.takes, Mapping) else {}
+        return [name for name in cls.inputs() if not isinstance(given.get(name), Maybe)]
+
+    @classmethod
     def kinds(cls, sources: Mapping[str, type[Item]]) -> tuple[dict[str, type[Item]], type[Item]]:
-        """Kinds of the inputs and of the results, where those that the inputs are linked to are given."""
-        inputs = {name: sources.get(name, kind) if kind is Item else kind for name, kind in cls.inputs().items()}
+        """Kinds of the inputs and of the results, where those that the inputs are linked to are given.
+
+        An input that need not be linked is there only where it is.
+        """
+        wanted = {name: kind for name, kind in cls.inputs().items() if name in sources or name in cls.needed()}
+        inputs = {name: sources.get(name, kind) if kind is Item else kind for name, kind in wanted.items()}
         return inputs, next(iter(inputs.values()), Item) if cls.gives is Item else cls.gives
 
     @classmethod

@@ -1,6 +1,7 @@
 """What to cite for the methods that protocols use: a protocol names its own in `cites`."""
 
 BOOTES = "Grant & Grigorieff (2015) eLife 4, e06980. doi:10.7554/eLife.06980"
+COMPLETE_LINKAGE = "Defays (1977) The Computer Journal 20, 364. doi:10.1093/comjnl/20.4.364"
 CRYOLO = "Wagner et al. (2019) Communications Biology 2, 218. doi:10.1038/s42003-019-0437-z"
 CTFFIND4 = "Rohou & Grigorieff (2015) Journal of Structural Biology 192, 216. doi:10.1016/j.jsb.2015.08.008"
 CTFFIND5 = "Elferich et al. (2024) eLife 13, RP97227. doi:10.7554/eLife.97227"

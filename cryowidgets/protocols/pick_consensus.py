@@ -1,47 +1,88 @@
-"""The step that compares what two pickers have found."""
+"""The step that compares what several pickers have found."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from traitlets import Enum, Float
+from traitlets import Enum, Float, Int
 
-from cryowidgets.errors import InputError
+from cryowidgets.errors import InputError, ParameterError
 from cryowidgets.io import coordinates
 from cryowidgets.io.coordinates import Coordinates
-from cryowidgets.kernels.pickconsensus import pairs
+from cryowidgets.kernels.pickconsensus import agree, jaccard
 from cryowidgets.model import Micrograph, Picks
-from cryowidgets.protocols import picking
-from cryowidgets.protocols.base import Protocol
+from cryowidgets.protocols import cites, picking
+from cryowidgets.protocols.base import Maybe, Protocol
 from cryowidgets.protocols.out import Out
+
+_NEAR = 0.3
+"""Parts of a diameter within which two places are one particle, where nobody says otherwise."""
 
 
 class PickConsensus(Protocol):
-    """Keep the particles that two pickers have both found, or those that either has.
+    """Keep the particles that enough of two to five pickers have found.
 
-    Two places within the radius are one particle, the nearest first, and stand at their mean. A particle has the score
-    of the first picker where that has found it, since scales of scores differ.
+    Places of different pickers within the radius of each other are one particle, the nearest first, and stand at their
+    mean, in which precise pickers have more weight. Pixels of the pickers' micrographs may differ. Scales of scores
+    differ as well: a particle's score is the chance that it is one, by how far the pickers confirm each other.
     """
 
-    takes = {"first": Picks, "second": Picks, "micrograph": Micrograph}
+    takes = {
+        "first": Picks,
+        "second": Picks,
+        "micrograph": Micrograph,
+        "third": Maybe(Picks),
+        "fourth": Maybe(Picks),
+        "fifth": Maybe(Picks),
+    }
     gives = Picks
+    cites = (cites.COMPLETE_LINKAGE,)
 
-    radius = Float(30.0, min=0, max=1000, help="How far two places of one particle are apart at most").tag(unit="Å")
-    keep = Enum(["both", "either"], "both", help="Particles that both pickers have found, or all")
+    votes = Int(0, min=0, max=5, help="How many pickers must have found a particle; 0 for all of them, 1 for any")
+    radius = Float(
+        0.0, min=0, max=1000, help="How far two places of one particle are apart at most; 0 for 0.3 of the diameter"
+    ).tag(unit="Å")
+    score = Enum(
+        ["agreement", "first"], "agreement", help="Chance of a particle, or the score of the first picker"
+    ).tag(advanced=True)
 
-    def process(self, first: Picks, second: Picks, micrograph: Micrograph, out: Out) -> Picks:
+    def process(
+        self,
+        first: Picks,
+        second: Picks,
+        micrograph: Micrograph,
+        out: Out,
+        third: Picks | None = None,
+        fourth: Picks | None = None,
+        fifth: Picks | None = None,
+    ) -> Picks:
+        pickers = [picks for picks in (first, second, third, fourth, fifth) if picks is not None]
+        if self.votes > len(pickers):
+            raise ParameterError(
+                f"PickConsensus.votes {self.votes} is more than the {len(pickers)} pickers that are linked: lower it, "
+                "or link more."
+            )
         size = picking.pixel_size(micrograph)
-        one, two = _places(first, size), _places(second, size)
-        found = pairs(one.places, two.places, self.radius / size)
-        i, j = found.T
-        places, scores = (one.places[i] + two.places[j]) / 2, one.scores[i]
-        if self.keep == "either":
-            alone = np.delete(np.arange(len(one)), i), np.delete(np.arange(len(two)), j)
-            places = np.concatenate([places, one.places[alone[0]], two.places[alone[1]]])
-            scores = np.concatenate([scores, one.scores[alone[0]], np.full(len(alone[1]), math.nan)])
-        diameter = first.diameter if math.isfinite(first.diameter) else second.diameter
-        return picking.picked(Coordinates(places, scores), micrograph, out, diameter, first.threshold)
+        found = [_places(picks, size) for picks in pickers]
+        diameter = next((picks.diameter for picks in pickers if math.isfinite(picks.diameter)), math.nan)
+        radius = (self.radius or _NEAR * diameter) / size
+        if not radius > 0:
+            raise InputError(f"{first.path} comes without a diameter: write a radius for PickConsensus.")
+        consensus = agree([own.places for own in found], radius, [own.scores for own in found])
+        keep = consensus.votes >= (self.votes or len(pickers))
+        scores = consensus.scores[keep]
+        if self.score == "first":
+            of_first = consensus.members[keep, 0]
+            scores = np.where(of_first >= 0, np.append(found[0].scores, math.nan)[of_first], math.nan)
+        return picking.picked(
+            Coordinates(consensus.places[keep], scores),
+            micrograph,
+            out,
+            diameter,
+            agreement=float(keep.mean()) if len(keep) else math.nan,
+            jaccard=jaccard(consensus.members),
+        )
 
 
 def _places(picks: Picks, size: float) -> Coordinates:

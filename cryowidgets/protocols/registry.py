@@ -12,7 +12,7 @@ from cryowidgets import plugins
 from cryowidgets.errors import PluginError, WorkflowError
 from cryowidgets.model import Item
 from cryowidgets.plugins import Plugin
-from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
+from cryowidgets.protocols.base import Either, Many, Maybe, Protocol, Recent, Without
 
 _local: dict[str, type[Protocol]] = {}
 _sound: weakref.WeakSet[type[Protocol]] = weakref.WeakSet()  # looked at already: this is asked for every task
@@ -106,8 +106,11 @@ def fault(found: Any) -> str:
     takes = found.takes
     special = isinstance(takes, Many | Either | Without | Recent) and _is_kind(takes.kind)
     if not (takes is None or _is_kind(takes) or special):
-        if not (isinstance(takes, Mapping) and takes and all(map(_is_kind, takes.values()))):
+        kinds = takes.values() if isinstance(takes, Mapping) else ()
+        if not (kinds and all(_is_kind(kind.kind if isinstance(kind, Maybe) else kind) for kind in kinds)):
             return f"{found.__name__}.takes is {takes!r}: write a kind of item, Many(kind), or kinds by input name."
+        if not found.needed():
+            return f"{found.__name__}.takes names no input that must be linked: write one of them without Maybe."
     try:
         found.parameters()
     except Exception as error:

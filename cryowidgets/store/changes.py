@@ -66,8 +66,8 @@ def link(store: Store, name: str, input: str, source: str, gives: type[Item]) ->
     """
     steps = store.steps()
     with store.transaction() as db:
-        sql = "UPDATE link SET source = ? WHERE step = ? AND input = ?"
-        db.execute(sql, (steps[source].id, steps[name].id, input))
+        db.execute("DELETE FROM link WHERE step = ? AND input = ?", (steps[name].id, input))
+        db.execute("INSERT INTO link VALUES (?, ?, ?)", (steps[name].id, input, steps[source].id))
         db.execute("UPDATE step SET gives = ? WHERE id = ?", (gives.__name__, steps[name].id))
         store.ensure_table(gives)
         store.forget_steps()

@@ -18,6 +18,8 @@ from cryowidgets.widgets.form import ParameterForm
 from cryowidgets.widgets.window import box, put, show_if
 
 CHOOSE = "choose a protocol…"
+NOTHING = "(none)"
+"""The choice for an input that need not be linked."""
 
 
 class AddStep(W.Box):
@@ -97,14 +99,17 @@ class AddStep(W.Box):
     def _fill_sources(self) -> None:
         if self.form is None:
             return
-        wanted = type(self.form.protocol).inputs()
+        wanted, needed = type(self.form.protocol).inputs(), type(self.form.protocol).needed()
         for input, field in self.sources.items():
             fitting = [step.name for step in self._steps.values() if gives(step, wanted[input])]
+            if input not in needed:
+                fitting.insert(0, NOTHING)
             if list(field.options) != fitting:
                 before = field.value
                 field.options = fitting
                 # The nearest is what people mean most often: a gate behind the step that it guards, for instance.
-                field.value = before if before in fitting else fitting[-1] if fitting else None
+                nearest = fitting[-1 if input in needed else 0] if fitting else None
+                field.value = before if before in fitting else nearest
 
     def _add(self) -> None:
         if self.form is None:
@@ -116,7 +121,7 @@ class AddStep(W.Box):
             )
             return
         name = self.name.value.strip()
-        links = {input: field.value for input, field in self.sources.items()}
+        links = {input: field.value for input, field in self.sources.items() if field.value != NOTHING}
         protocol = self.form.protocol
         changed = {k: v for k, v in protocol.values().items() if v != type(protocol).parameters()[k].default}
         try:
@@ -138,7 +143,7 @@ def _fitting(steps: Mapping[str, Step]) -> list[str]:
     found = []
     for name, protocol in registry.usable().items():
         wanted = protocol.inputs()
-        if wanted and all(any(gives(step, kind) for step in steps.values()) for kind in wanted.values()):
+        if wanted and all(any(gives(step, wanted[name]) for step in steps.values()) for name in protocol.needed()):
             found.append(name)
     return found
 

@@ -26,12 +26,14 @@ class StepLinks(W.Box):
         self._folder, self._step, self._wake = folder, step.name, wake
         self._inputs = dict(step.inputs)
         try:
-            self._wanted = registry.get(step.protocol).inputs()
+            protocol = registry.get(step.protocol)
+            self._wanted, needed = protocol.inputs(), protocol.needed()
         except CryowidgetsError:
-            self._wanted = {}
+            self._wanted, needed = {}, []
         self._cost, self._refreshing = "", False
         self._said = W.HTML()
-        self.sources = {input: W.Dropdown() for input in self._inputs if input in self._wanted}
+        offered = [input for input in self._wanted if input in self._inputs or input not in needed]
+        self.sources = {input: W.Dropdown() for input in offered}
         for field in self.sources.values():
             field.observe(lambda _: self._ask(), names="value")
         self.yes = W.Button(description="Yes, connect", button_style="warning")

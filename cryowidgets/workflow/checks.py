@@ -155,6 +155,8 @@ def _links(
     ]
     for name, kind in wanted.items():
         source = step.inputs.get(name)
+        if source is None and name not in protocols[step.name].needed():
+            continue
         if source is None:
             fitting = [s for s, gives in kinds.items() if issubclass(gives, kind) and s != step.name]
             faults.append(

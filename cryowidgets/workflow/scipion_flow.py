@@ -41,18 +41,23 @@ def _timer() -> Rule:
 
 
 def _votes() -> Rule:
-    """How many pickers must have found a particle; of two, one or both."""
+    """How many pickers must have found a particle."""
 
     def read(values: Values, about: About) -> dict[str, Any]:
         votes = whole(values["consensus"])
-        if votes not in (-1, 1, 2) or whole(values["mode"]) and votes == 1:
-            raise ValueError("of two pickers, one or both may have to agree")
-        return {"keep": "either" if votes == 1 else "both"}
+        if not (votes == -1 or 1 <= votes <= len(_PICKERS)):
+            raise ValueError("one picker, several or all may have to agree")
+        if whole(values["mode"]) and votes != -1:
+            raise ValueError("here at least so many pickers have to agree, never just so many")
+        return {"votes": max(votes, 0)}
 
     def write(values: Values, about: About) -> dict[str, Any]:
-        return {"consensus": 1 if values["keep"] == "either" else -1, "mode": 0}
+        return {"consensus": values["votes"] or -1, "mode": 0}
 
-    return Rule({"consensus": -1, "mode": 0}, ("keep",), read, write)
+    return Rule({"consensus": -1, "mode": 0}, ("votes",), read, write)
+
+
+_PICKERS = ("first", "second", "third", "fourth", "fifth")
 
 
 FLOW: tuple[Counterpart, ...] = (
@@ -123,9 +128,11 @@ FLOW: tuple[Counterpart, ...] = (
     Counterpart(
         ("XmippProtConsensusPicking",),
         "PickConsensus",
-        {"first": ("inputCoordinates.0",), "second": ("inputCoordinates.1",)},
+        {name: (f"inputCoordinates.{place}",) for place, name in enumerate(_PICKERS)},
         (pixels("consensusRadius", "radius", 1.0, 10), _votes()),
-        when=lambda values: isinstance(values.get("inputCoordinates"), list) and len(values["inputCoordinates"]) == 2,
+        when=lambda values: (
+            isinstance(values.get("inputCoordinates"), list) and 2 <= len(values["inputCoordinates"]) <= len(_PICKERS)
+        ),
     ),
     Counterpart(
         ("XmippProtConsensusMovieAlignment",),

@@ -100,7 +100,7 @@ class Links:
                 )
             inputs[name] = self.names[found]
         for name, kind in wanted.items():
-            if name not in inputs:
+            if name not in inputs and name in protocol.needed():
                 sources = [self.places[source] for source in inputs.values()]
                 found = self._giving(sources, kind)
                 if found is None:

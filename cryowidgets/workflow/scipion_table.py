@@ -382,7 +382,7 @@ REASONS: Mapping[str, str] = {
     "ProtOSCEM": "the export of a project describes its processing",
     "ProtRelion2Autopick": "its templates come from another step: give RelionAutopick a stack of them",
     "ProtUnionSet": "JoinSets joins two sets, and here are more",
-    "XmippProtConsensusPicking": "PickConsensus compares two pickers, and here are more",
+    "XmippProtConsensusPicking": "PickConsensus compares two to five pickers",
     "ProtSplitSet": "SplitSet passes one part on: add one for each part",
     "ProtImportMicrographs": "here a session begins with movies",
 }

@@ -258,7 +258,9 @@ def test_programs_find_their_links_and_one_that_is_missing_is_named():
             inputCoordinates=["50.outputCoordinates", "51.outputCoordinates"],
             consensus=1,
         ),
-        protocol("XmippProtConsensusPicking", 76, "three", inputCoordinates=["50.x", "51.x", "50.x"]),
+        protocol("XmippProtConsensusPicking", 76, "three", inputCoordinates=["50.x", "51.x", "75.x"], consensus=2),
+        protocol("XmippProtConsensusPicking", 77, "just", inputCoordinates=["50.x", "51.x"], consensus=1, mode=1),
+        protocol("XmippProtConsensusPicking", 78, "six", inputCoordinates=["50.x", "51.x"] * 3),
         protocol("ProtRelion2Autopick", 80, "by template", inputMicrographs="57.outputMicrographs"),
     )
     imported = load(content)
@@ -269,9 +271,12 @@ def test_programs_find_their_links_and_one_that_is_missing_is_named():
     assert steps["cut"].params["box"] == 256
     assert steps["classes"].inputs == {"particles": "cut"}
     assert steps["two"].inputs == {"first": "cryolo", "second": "log", "micrograph": "motioncor3"}
-    assert steps["two"].params == {"radius": 16.6, "keep": "either"}
+    assert steps["two"].params == {"radius": 16.6, "votes": 1}
+    assert steps["three"].inputs == {"first": "cryolo", "second": "log", "third": "two", "micrograph": "motioncor3"}
+    assert steps["three"].params["votes"] == 2 and steps["three"].params["radius"] == 16.6
+    assert "never just so many" in said(imported, "just", "dropped")
     assert said(imported, "two", "dropped") == ""
-    assert "here are more" in said(imported, "three", "inert")
+    assert "compares two to five pickers" in said(imported, "six", "inert")
     assert "give RelionAutopick a stack" in said(imported, "by_template", "inert")
     assert check(imported.workflow.steps, imported.workflow.inert) == []
     for name, protocol_ in (("cryolo", "Cryolo"), ("log", "RelionAutopick")):
