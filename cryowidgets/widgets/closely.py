@@ -10,13 +10,14 @@ import ipywidgets as W
 import numpy as np
 
 from cryowidgets.errors import CryowidgetsError, InputError
-from cryowidgets.io import coordinates, mrcheader
+from cryowidgets.io import mrcheader
 from cryowidgets.model import Ctf, Micrograph, Particles, Picks, Quality
 from cryowidgets.store.overview import Overview
 from cryowidgets.store.queries import ExposureRow, Reader
 from cryowidgets.store.thresholds import Cut
-from cryowidgets.widgets import details, figures, panels, texts, tracks
-from cryowidgets.widgets.micrograph_view import Circles, MicrographView, Shot, Ways
+from cryowidgets.widgets import details, figures, panels, shots, texts
+from cryowidgets.widgets.choice import Choice
+from cryowidgets.widgets.micrograph_view import MicrographView, Shot
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.sift import is_beyond
 from cryowidgets.widgets.tabs import Tabs
@@ -49,7 +50,10 @@ class Closely(W.Box):
         self._numbers.add_class("cw-ex-numbers")
         for part in (self._details, self._log):
             part.add_class("cw-ex-text")
-        parts = [self._head, self._trouble, self.modes, self._pictures, self._details, self._log, self._numbers]
+        self.overlay = Choice([], self._lay_over, "Picks by")
+        self._overlay = ""  # what a person chose of it
+        parts = [self._head, self._trouble, self.modes, self.overlay]
+        parts += [self._pictures, self._details, self._log, self._numbers]
         super().__init__(parts)
         self.add_class("cw-ex-closely")
         self._open()
@@ -69,8 +73,8 @@ class Closely(W.Box):
         at = overview.row(row.id)
         put(self._head, _head(row, held, overview.notes.get(at, ""), bool(overview.flag[at])))
         put(self._trouble, panels.troubles(row, self._page.control) + _beyond(overview, reader.thresholds(), at))
-        micrograph, ctf, picks = _first(row, Micrograph), _last(row, Ctf), _last(row, Picks)
-        self.micrograph.show(_of_micrograph(row, micrograph, picks, self.micrograph.shot))
+        micrograph, ctf, picks = _first(row, Micrograph), _last(row, Ctf), self._picks(row)
+        self.micrograph.show(shots.of_micrograph(row, micrograph, picks, self.micrograph.shot))
         self.spectrum.show(_of_ctf(row, ctf, self.spectrum.shot))
         self.micrograph.refresh()
         self.spectrum.refresh()
@@ -82,6 +86,20 @@ class Closely(W.Box):
             put(self._details, details.about(reader, row, self._page.control))
         elif self.modes.shown == "Log":
             put(self._log, details.attempts(row, self._page.control))
+
+    def _picks(self, row: ExposureRow) -> Picks | None:
+        """Those of the step that a person chose; of the last one where there are several and nobody has."""
+        found = {step: item for step, item in row.items.items() if isinstance(item, Picks)}
+        step = self._overlay if self._overlay in found else next(reversed(found), "")
+        names = list(found) if len(found) > 1 else []
+        if (names, [step]) != (self.overlay.names, self.overlay.chosen):
+            with self.overlay.hold_sync():
+                self.overlay.names, self.overlay.chosen = names, [step]
+        return found.get(step)
+
+    def _lay_over(self, step: str) -> None:
+        self._overlay = step
+        self._page.wake()
 
     def _nothing(self) -> None:
         put(self._head, "<div class='cw-title'>Exposure</div>")
@@ -110,54 +128,10 @@ class Closely(W.Box):
             (self._pictures.add_class if name == mode else self._pictures.remove_class)(f"cw-ex-mode-{name.lower()}")
         self.micrograph.motion = mode == "Motion"
         show_if(self._pictures, mode in MODES[:4])
+        show_if(self.overlay, mode in MODES[:3])
         show_if(self._details, mode == "Details")
         show_if(self._log, mode == "Log")
         self._page.wake()
-
-
-def _of_micrograph(row: ExposureRow, micrograph: Any, picks: Any, before: Shot | None) -> Shot | None:
-    """What is to be seen of a micrograph; `before` where that is what is shown already, so that no file is read."""
-    if micrograph is None:
-        return None
-    key = f"{row.id}:{micrograph.id}:{picks.id if picks else ''}"
-    if before is not None and before.key == key:
-        return before
-    circles, gone = _circles(row, micrograph, picks)
-    path = Path(micrograph.path)
-    return Shot(
-        key=key,
-        label=f"micrograph {row.name}",
-        picture=Path(micrograph.thumbnail) if micrograph.thumbnail else None,
-        height=micrograph.height,
-        width=micrograph.width,
-        pixel=micrograph.pixel_size,
-        fine=path if path.suffix in (".mrc", ".mrcs") else None,
-        circles=circles,
-        ways=_ways(micrograph),
-        note=gone,
-    )
-
-
-def _circles(row: ExposureRow, micrograph: Micrograph, picks: Picks | None) -> tuple[Circles | None, str]:
-    if picks is None or not picks.path:
-        return None, ""
-    try:
-        found = coordinates.read(picks.path)
-    except InputError:  # its sentence names the folder
-        return None, "the file of the picks cannot be read"
-    ratio = micrograph.width / picks.width if picks.width else 1.0
-    pixel = picks.pixel_size if np.isfinite(picks.pixel_size) and picks.pixel_size > 0 else micrograph.pixel_size
-    radius = picks.diameter / pixel / 2 if np.isfinite(picks.diameter) else found.size / 2 or micrograph.width / 100
-    name = next(step for step, item in row.items.items() if item is picks)
-    return Circles(name, found.places * ratio, found.scores, radius * ratio), ""
-
-
-def _ways(micrograph: Micrograph) -> Ways | None:
-    found = tracks.ways(micrograph)
-    if found is None:
-        return None
-    ratio = micrograph.width / found.width
-    return Ways(found.centres * ratio, found.tracks * ratio, found.times, found.words)
 
 
 def _of_ctf(row: ExposureRow, ctf: Any, before: Shot | None) -> Shot | None:

@@ -76,6 +76,16 @@ def series_of_drift() -> Drawing:
     return _series(["early", "late"])
 
 
+def per_micrograph() -> Drawing:
+    """Picks and particles of each micrograph; a row has one of the two."""
+    f, source = _against_time("", ["picks", "particles"], from_zero=True)
+    picks, particles = _points(f, source, "picks", BLUE, 5), _points(f, source, "particles", ORANGE, 4)
+    _legend(f, {"picks": picks, "particles cut out": particles})
+    _hover(f, [picks], [("picks", "@picks")])
+    _hover(f, [particles], [("particles", "@particles")])
+    return draw(f, source, ["name"])
+
+
 def polar() -> Drawing:
     """Astigmatism as a vector of twice its angle, so that 0° and 180° are one."""
     numbers, words = ["id", "x", "y", "ring"], ["colour", "name", "label"]
@@ -203,6 +213,7 @@ ALL: dict[str, Callable[[], Drawing]] = {
         resolution,
         series,
         series_of_drift,
+        per_micrograph,
         polar,
         quality,
         gain_ratios,

@@ -54,6 +54,12 @@ def series(title: str, empty: str, parts: bool = False) -> LivePlot:
     return LivePlot(_drawing(drawing), keep=KEEP, empty=empty, title=title, key=key)
 
 
+def per_micrograph() -> LivePlot:
+    """Picks and particles of each micrograph against time."""
+    empty = "waiting for the first picks…"
+    return LivePlot(_drawing("per_micrograph"), keep=2 * KEEP, empty=empty, title="Per micrograph")
+
+
 def polar() -> LivePlot:
     """Astigmatism in nm by its direction; as a vector of twice the angle, so that 0° and 180° are one."""
     return LivePlot(_drawing("polar"), keep=KEEP, empty=_NO_CTF, title="Astigmatism", note="nm, by direction")

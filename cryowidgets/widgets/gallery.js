@@ -2,7 +2,6 @@
 // for by the name that a row gives them, and kept for a while.
 
 const KEEP = 600; // pictures that are kept
-const WIDTH = 140; // px that a picture has at least
 const CAPTION = 40; // px below it, as in style.css
 
 async function render({ model, el, signal }) {
@@ -13,8 +12,9 @@ async function render({ model, el, signal }) {
 
   const pictures = new Map(); // address of each by its name; empty where there is none
   let waited = new Set();
-  const across = () => Math.max(1, Math.floor((scroll.clientWidth || 2 * WIDTH) / WIDTH));
-  const side = () => (scroll.clientWidth || 2 * WIDTH) / across();
+  const wide = () => scroll.clientWidth || 2 * model.get("width");
+  const across = () => Math.max(1, Math.floor(wide() / model.get("width")));
+  const side = () => wide() / across();
   const height = () => Math.round(side() * model.get("aspect")) + CAPTION;
 
   const frame = (room, name) => {

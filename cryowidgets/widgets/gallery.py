@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from traitlets import Float
+from traitlets import Float, Int
 
 from cryowidgets.errors import InputError
 from cryowidgets.io import jpeg
@@ -30,11 +30,14 @@ class Gallery(LiveTable):
         ``find(ids)`` returns for each row its name of the picture and its file, or None where there is none.
     wake, empty
         As those of a table.
+    width : int
+        px that a picture has at least: as many stand side by side as there is room for.
     """
 
     _esm = esm("rolling.js", "gallery.js")
 
     aspect = Float(1.0, help="height of the pictures over their width").tag(sync=True)
+    width = Int().tag(sync=True)
 
     def __init__(
         self,
@@ -42,11 +45,13 @@ class Gallery(LiveTable):
         find: Callable[[Sequence[int]], dict[int, tuple[str, Path]]],
         wake: Callable[[], None],
         empty: str = "",
+        width: int = 140,
     ) -> None:
         self._find = find
         self._wanted: dict[int, None] = {}
         self._ready: OrderedDict[str, bytes] = OrderedDict()
         super().__init__([], fetch, wake, empty, many=True)
+        self.width = width
 
     def refresh(self) -> None:
         """Fetch again what the pages show, and the pictures that they asked for."""

@@ -36,6 +36,8 @@ class Circles:
     """(n,), NaN where there is none"""
     radius: float
     """px"""
+    powers: np.ndarray | None = None
+    """(n,) local power, NaN where it is unknown; None where nobody asks"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Shot:
 
     `key` is another for another picture. `height` and `width` are those of the whole, in its own px of `pixel` Å; of a
     spectrum `pixel` is that of the image it was made of. `fine` is an MRC file with the whole, `note` what to say
-    beside the picture.
+    beside the picture, `exposure` the id of the one that it is of.
     """
 
     key: str
@@ -70,6 +72,7 @@ class Shot:
     circles: Circles | None = None
     ways: Ways | None = None
     note: str = ""
+    exposure: int = 0
 
 
 class MicrographView(Part):
@@ -165,6 +168,7 @@ class MicrographView(Part):
             "fine": shot.fine is not None,
             "word": word,
             "note": shot.note,
+            "exposure": shot.exposure,
         }
         if shot.circles is not None:
             scores = shot.circles.scores[np.isfinite(shot.circles.scores)]
@@ -173,9 +177,11 @@ class MicrographView(Part):
                 "name": shot.circles.name,
                 "radius": shot.circles.radius,
                 "range": [float(scores.min()), float(scores.max())] if several else None,
-                "at": [len(buffers), len(buffers) + 1],
             }
-            buffers += [_floats(shot.circles.places), _floats(shot.circles.scores)]
+            columns = [shot.circles.places, shot.circles.scores, shot.circles.powers]
+            parts = [as_floats(column) for column in columns if column is not None]
+            message["picks"]["at"] = [len(buffers) + i for i in range(len(parts))]
+            buffers += parts
         if shot.ways is not None:
             message["tracks"] = {
                 "words": shot.ways.words,
@@ -183,7 +189,7 @@ class MicrographView(Part):
                 "frames": shot.ways.tracks.shape[1],
                 "at": [len(buffers), len(buffers) + 1],
             }
-            buffers += [_floats(shot.ways.centres), _floats(shot.ways.tracks)]
+            buffers += [as_floats(shot.ways.centres), as_floats(shot.ways.tracks)]
         self.send(message, buffers=buffers)
 
     def _receive(self, message: dict) -> None:
@@ -220,5 +226,6 @@ def _content(shot: Shot, nothing: str) -> tuple[bytes, str]:
     return b"", "the picture is gone"
 
 
-def _floats(values: np.ndarray) -> bytes:
+def as_floats(values: np.ndarray) -> bytes:
+    """Numbers as a page takes them in a buffer."""
     return np.ascontiguousarray(values, np.float32).tobytes()

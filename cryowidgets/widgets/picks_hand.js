@@ -1,0 +1,260 @@
+// Picking by hand: a click adds, a drag moves, a right click or a click in the mode "remove" takes away. What is not
+// saved is kept for each micrograph, here and in Python, and leaves with nobody: not when another one comes into view.
+
+const STEP = 8; // px of an arrow key
+const STEPS_BACK = 500; // that can be undone
+
+function picksHand({ model, el, signal, view, layer }) {
+  const drafts = new Map(); // by exposure: {add, remove, sent: {add, remove}, undo, redo}
+  let exposure = 0;
+  let size = [0, 0];
+  let mode = "look";
+  let cursor = null; // of the keys
+  let grabbed = null; // {list, index, at}: a circle under way
+  let gone = new Set(); // indices of picks that are taken away
+
+  const blank = () => ({ add: [], remove: [], sent: { add: [], remove: [] }, undo: [], redo: [] });
+  const mine = () => drafts.get(exposure) ?? blank();
+  const copy = ({ add, remove }) => ({ add: [...add], remove: [...remove] });
+  const open = (draft) => draft.add.length + draft.remove.length > 0;
+  const working = () => mode !== "look" && model.get("allowed");
+
+  // Changes ----------------------------------------------------------------------------------------------------------
+
+  const changed = () => {
+    const { remove, sent } = mine();
+    gone = new Set();
+    const picks = layer.picks();
+    for (const [y, x] of [...remove, ...sent.remove]) {
+      for (let i = 0; picks && i < picks.scores.length; i++) {
+        if (Math.hypot(picks.places[2 * i] - y, picks.places[2 * i + 1] - x) < 1) gone.add(i);
+      }
+    }
+    [el.dataset.added, el.dataset.removed] = [mine().add.length, remove.length];
+    view.arrange();
+    view.later();
+  };
+  const tell = () => model.send({ type: "draft", exposure, ...copy(mine()) });
+  const put = (next, draft = mine()) => {
+    drafts.set(exposure, { ...draft, ...next });
+    changed();
+    tell();
+  };
+  const change = (next) => {
+    const draft = mine();
+    put({ ...next, undo: [...draft.undo, copy(draft)].slice(-STEPS_BACK), redo: [] });
+  };
+  const back = (from, to) => {
+    const draft = mine();
+    if (!draft[from].length) return;
+    put({ ...draft[from].at(-1), [from]: draft[from].slice(0, -1), [to]: [...draft[to], copy(draft)] });
+  };
+  const tidy = ([y, x]) => {
+    const inside = (v, most) => Math.round(100 * Math.min(most - 1, Math.max(0, v))) / 100;
+    return [inside(y, size[0]), inside(x, size[1])];
+  };
+  // The circle at a place: one of the unsaved ones, or a pick.
+  const at = (place, reach) => {
+    const far = Math.max(reach * (layer.picks()?.radius ?? 0), NEAR / view.frame().scale);
+    const away = mine().add.map(([y, x]) => Math.hypot(y - place[0], x - place[1]));
+    const least = Math.min(...away, Infinity);
+    if (least < far) return { list: "add", index: away.indexOf(least) };
+    const index = layer.nearest(place, reach);
+    return index >= 0 && !gone.has(index) ? { list: "picks", index } : null;
+  };
+  const add = (place) => change({ ...copy(mine()), add: [...mine().add, tidy(place)] });
+  const without = (found) => {
+    const { add: added, remove } = mine();
+    if (found.list === "add") return { add: added.filter((_, i) => i !== found.index), remove };
+    return { add: added, remove: [...remove, tidy(layer.place(found.index))] };
+  };
+  const remove = (place) => {
+    const found = at(place, 1);
+    if (found) change(without(found));
+    return Boolean(found);
+  };
+
+  // The pointer --------------------------------------------------------------------------------------------------------
+
+  const hands = {
+    hands: working,
+    press: (place) => {
+      cursor = null;
+      const found = working() && mode === "add" ? at(place, 1) : null;
+      grabbed = found && { ...found, at: null };
+      return Boolean(found);
+    },
+    drag: (place) => {
+      grabbed.at = tidy(place);
+      view.later();
+    },
+    drop: (place) => {
+      const rest = without(grabbed);
+      grabbed = null;
+      change({ ...rest, add: [...rest.add, tidy(place)] });
+    },
+    click: (place, event) => {
+      grabbed = null;
+      if (!working()) return layer.click(place, event);
+      if (event.type === "contextmenu" || mode === "remove") remove(place);
+      else if (at(place, 0.5)) layer.click(place, event);
+      else add(place);
+      return true;
+    },
+
+    // Keys ---------------------------------------------------------------------------------------------------------
+
+    key: (event) => {
+      if (!model.get("allowed")) return false;
+      const word = event.key.toLowerCase();
+      if ((event.ctrlKey || event.metaKey) && (word === "z" || word === "y")) {
+        back(...(word === "y" || event.shiftKey ? ["redo", "undo"] : ["undo", "redo"]));
+        return true;
+      }
+      if (!working() || event.ctrlKey || event.metaKey || event.altKey) return false;
+      const { scale, left, top, width, height } = view.frame();
+      const step = ((event.shiftKey ? 5 : 1) * STEP) / scale;
+      const by = { ArrowLeft: [0, -step], ArrowRight: [0, step], ArrowUp: [-step, 0], ArrowDown: [step, 0] }[event.key];
+      const from = cursor ?? [top + height / scale / 2, left + width / scale / 2];
+      if (by) cursor = tidy([from[0] + by[0], from[1] + by[1]]);
+      else if (word === "n") cursor = next(from, event.shiftKey) ?? from;
+      else if (event.key === "Enter" || event.key === " ") {
+        if (mode === "remove") remove(from);
+        else if (!at(from, 0.5)) add(from);
+      } else if (event.key === "Delete" || event.key === "Backspace") remove(from);
+      else if (event.key === "Escape") choose("look");
+      else return false;
+      if (cursor) view.show(...cursor);
+      view.later();
+      return true;
+    },
+
+    // What is seen ---------------------------------------------------------------------------------------------------
+
+    read: (shot, message, buffers) => {
+      layer.read(shot, message, buffers);
+      [exposure, size, cursor, grabbed] = [shot?.exposure ?? 0, [shot?.height ?? 0, shot?.width ?? 0], null, null];
+      changed();
+    },
+    draw: (context, shot, frame) => {
+      const words = layer.draw(context, shot, frame);
+      if (!shot) return words;
+      if (grabbed?.at) layer.ring(context, LOOKS.added, [grabbed.at], frame);
+      if (cursor && working()) cross(context, cursor, frame);
+      const { add: added, remove: removed } = mine();
+      if (open(mine())) words.push(`${said(added, removed)} by hand, not saved`);
+      return words;
+    },
+    hear: (message, buffers) => {
+      if (message.type !== "drafts") return layer.hear(message, buffers);
+      for (const one of message.drafts) {
+        const known = drafts.get(one.exposure) ?? blank();
+        const same = JSON.stringify(copy(known)) === JSON.stringify(copy(one));
+        drafts.set(one.exposure, { ...known, ...(same ? {} : { ...copy(one), undo: [], redo: [] }), sent: one.sent });
+      }
+      changed();
+    },
+    tools: (shot) => [...layer.tools(shot), ...tools()],
+  };
+
+  // The next pick in the order of reading, for keys.
+  const next = ([y, x], backwards) => {
+    const picks = layer.picks();
+    const all = [...mine().add];
+    for (let i = 0; picks && i < picks.scores.length; i++) if (!gone.has(i)) all.push(layer.place(i));
+    const row = (v) => Math.round(v / Math.max(1, picks?.radius ?? 1));
+    const order = (a, b) => row(a[0]) - row(b[0]) || a[1] - b[1];
+    all.sort(order);
+    const after = backwards ? all.filter((p) => order(p, [y, x]) < 0).at(-1) : all.find((p) => order(p, [y, x]) > 0);
+    return after ?? (backwards ? all.at(-1) : all[0]);
+  };
+  const cross = (context, [y_, x_], { scale, left, top }) => {
+    const [y, x] = [(y_ - top) * scale, (x_ - left) * scale];
+    context.beginPath();
+    for (const [a, b] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(x + 4 * a, y + 4 * b);
+      context.lineTo(x + 14 * a, y + 14 * b);
+    }
+    stroke(context, "#fff");
+  };
+  const said = (added, removed) =>
+    [added.length && `${added.length} added`, removed.length && `${removed.length} removed`].filter(Boolean).join(", ");
+
+  // Tools ------------------------------------------------------------------------------------------------------------
+
+  const choose = (to) => {
+    mode = to;
+    cursor = null;
+    el.dataset.mode = mode;
+    view.canvas.focus({ preventScroll: true });
+    view.arrange();
+    view.later();
+  };
+  const button = (label, pressed, hint, text = label) => {
+    const made = chip(text, false, pressed, hint);
+    made.setAttribute("role", "button");
+    made.removeAttribute("aria-checked");
+    made.setAttribute("aria-label", label);
+    return made;
+  };
+  const tools = () => {
+    if (!model.get("hand")) return [];
+    if (!model.get("allowed")) {
+      return [button("Correct by hand", () => model.send({ type: "hand" }), `shows what ${model.get("hand")} makes of it`)];
+    }
+    const modes = [
+      ["look", "Look", "clicks choose a pick"],
+      ["add", "Add", "clicks add a pick, a drag moves one, a right click removes one; arrow keys and Enter"],
+      ["remove", "Remove", "clicks remove a pick; N goes to the next one, Delete removes it"],
+    ];
+    const group = document.createElement("span");
+    group.className = "cw-picks-modes";
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", "By hand");
+    for (const [name, text, hint] of modes) group.append(chip(text, mode === name, () => choose(name), hint));
+    const draft = mine();
+    const made = [group];
+    if (draft.undo.length) made.push(button("Undo", () => back("undo", "redo"), "Ctrl Z"));
+    if (draft.redo.length) made.push(button("Redo", () => back("redo", "undo"), "Ctrl Y"));
+    if (open(draft)) {
+      const save = () => model.send({ type: "save", exposure });
+      const words = `Save ${said(draft.add, draft.remove)}`;
+      const saving = button("Save", save, "hands them to the session; what follows is done anew", words);
+      saving.classList.add("cw-picks-save");
+      made.push(saving, button("Discard", () => change({ add: [], remove: [] }), "back to what is saved; can be undone"));
+    }
+    return made;
+  };
+
+  const leave = (event) => [...drafts.values()].some(open) && event.preventDefault();
+  const traits = ["hand", "allowed"];
+  for (const name of traits) model.on(`change:${name}`, changed);
+  window.addEventListener("beforeunload", leave);
+  signal.addEventListener("abort", () => {
+    for (const name of traits) model.off(`change:${name}`, changed);
+    window.removeEventListener("beforeunload", leave);
+  });
+  el.dataset.mode = mode;
+  return {
+    over: hands,
+    removed: (i) => gone.has(i) || (grabbed?.at && grabbed.list === "picks" && grabbed.index === i),
+    more: () => {
+      const { add: added, sent } = mine();
+      const held = grabbed?.at && grabbed.list === "add" ? grabbed.index : -1;
+      return [["added", [...sent.add, ...added.filter((_, i) => i !== held)]]];
+    },
+  };
+}
+
+function render({ model, el, signal }) {
+  const over = (view) => {
+    let hand = null;
+    const removed = (i) => hand?.removed(i) ?? false;
+    const layer = picksLayer({ model, el, signal, view, removed, more: () => hand?.more() ?? [] });
+    hand = picksHand({ model, el, signal, view, layer });
+    return { ...layer, ...hand.over };
+  };
+  return micrograph({ model, el, signal, over });
+}
+
+export default { render };
