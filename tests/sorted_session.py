@@ -8,6 +8,7 @@ import numpy as np
 
 from cryowidgets.io import mrc, star
 from cryowidgets.model import Classes, Particles
+from cryowidgets.protocols import classfiles, classhistory
 from cryowidgets.store.store import Store, Todo
 
 BOX, PIXEL = 48, 5.0
@@ -27,12 +28,13 @@ class SortedSession:
         self.random = np.random.default_rng(11)
         self.views = np.stack([_view(self.random) for _ in range(GOOD)])
         self.identity = np.arange(1, classes + 1)
+        self.history = classhistory.History.none(classes)
         for kind in (Particles, Classes):
             self.store.ensure_table(kind)
 
     def choose(self, **params) -> None:
         """With a step that selects among the classes."""
-        values = {"keep": "", "drop": "", "score": 0.5, **params}
+        values = {"keep": "", "drop": "", "score": 0.0, **params}
         self.store.add_step("select", "SelectClasses", Particles, values, {"classes": "classes"})
 
     def sort(self, count: int = 1000, reborn: int | None = None) -> Classes:
@@ -72,6 +74,11 @@ class SortedSession:
         general = {"rlnPixelSize": PIXEL}
         star.write(self.folder / f"{stem}_model.star", {"model_general": general, "model_classes": table})
         self._members(f"{stem}.star", f"steps/extract/batch_{n:03d}.mrcs")
+        if not self.program:
+            self.history = self.history.extended(
+                n, int(particles.sum()), classfiles.read_model(self.folder / f"{stem}_model.star"), averages
+            )
+            classhistory.write(self.folder / f"{stem}_history.npz", self.history)
         result = Classes(
             path=f"{stem}.mrcs",
             metadata=f"{stem}.star",
@@ -87,6 +94,7 @@ class SortedSession:
             good_particles=0 if self.program else int(particles[:GOOD].sum()),
             rate=540.0,
             program=self.program,
+            history="" if self.program else f"{stem}_history.npz",
         )
         (task,) = self.store.claim("classes", [Todo(None, (count * (n - 1), count * n))])
         self.store.finish(task, "done", result, host="node1")

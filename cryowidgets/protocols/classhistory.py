@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.errors import InputError
-from cryowidgets.kernels import fourier
 
 FRAMES = 40
 """Batches whose averages are kept at most."""
@@ -136,6 +135,8 @@ def _row(values: Any, kind: np.dtype) -> np.ndarray:
 
 def _small(averages: np.ndarray, filled: np.ndarray) -> np.ndarray:
     """Averages (k, side, side) uint8, by cutting their transform."""
+    from cryowidgets.kernels import fourier  # here, since pages that only read a history need no transforms
+
     averages = np.nan_to_num(np.asarray(averages, np.float32))
     box = averages.shape[-1]
     side = min(box, SIDE)

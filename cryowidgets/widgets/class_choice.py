@@ -20,11 +20,15 @@ NUMBERS = 2000
 
 @dataclass(frozen=True)
 class Selection:
-    """Classes kept and dropped by hand, by their identities, and the least score of the others."""
+    """Classes kept and dropped by hand, by their identities, and the least score of the others.
+
+    A least score of 0 takes those that look like particles by themselves. Where a program judges no classes all are
+    taken, or those kept alone. It means what the step `SelectClasses` does.
+    """
 
     keep: frozenset[int] = frozenset()
     drop: frozenset[int] = frozenset()
-    least: float = 0.5
+    least: float = 0.0
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Selection:
@@ -38,9 +42,12 @@ class Selection:
         return {"keep": _listed(self.keep), "drop": _listed(self.drop), "score": self.least}
 
     def accepted(self, table: Table) -> np.ndarray:
-        """Which rows go on. By hand a class is kept or dropped; one without a score is let pass else."""
-        found = ~(table.score < self.least)
-        found |= np.isin(table.identity, list(self.keep))
+        """Which rows go on, as the step has it."""
+        kept = np.isin(table.identity, list(self.keep))
+        if not _judged(table):
+            found = kept if self.keep else np.ones(len(table), bool)
+        else:
+            found = kept | (table.score >= self.least if self.least else table.good == 1)
         return found & ~np.isin(table.identity, list(self.drop))
 
     def by_hand(self, table: Table) -> np.ndarray:
@@ -52,7 +59,11 @@ class Selection:
         row = np.flatnonzero(table.identity == identity)
         if not len(row) or len(self.keep | self.drop) >= NUMBERS:
             return self
-        now = bool(self.accepted(table)[row[0]])
+        taken = self.accepted(table)
+        now = bool(taken[row[0]])
+        if not _judged(table):  # there one that is kept excludes all that are not: all is said by what is dropped
+            taken[row[0]] = not now
+            return replace(self, keep=frozenset(), drop=frozenset(table.identity[~taken].tolist()))
         free = replace(self, keep=self.keep - {identity}, drop=self.drop - {identity})
         if bool(free.accepted(table)[row[0]]) != now:
             return free
@@ -75,6 +86,10 @@ def selecting(steps: Mapping[str, Step], classes: str) -> Step | None:
     """The step that chooses among the classes of another one, the last where there are several."""
     found = [s for s in steps.values() if s.protocol == SELECT and classes in s.inputs.values()]
     return found[-1] if found else None
+
+
+def _judged(table: Table) -> bool:
+    return bool(np.isfinite(table.score).any())
 
 
 def _identities(text: Any) -> frozenset[int]:

@@ -182,8 +182,8 @@ async function render({ model, el, signal }) {
         label: "least score",
         at: state.least,
         steps: 50,
-        hint: "classes of a lower score are left out, but for those taken by hand",
-        say: (place) => place.toFixed(2),
+        hint: "classes of a lower score are left out, but for those taken by hand; at 0 those are taken that look good",
+        say: (place) => (place ? place.toFixed(2) : "as judged"),
         changed: (value) => model.send({ type: "least", value: Math.round(100 * value) / 100 }),
       });
       rails.append(score.el);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,15 +104,20 @@ def drawn(key: str, table: Table, stack: np.ndarray) -> Sheet:
     ----------
     stack : (slots, y, x) array
     """
-    if len(table) > MOST:
-        table = table.rows(np.sort(np.argsort(-table.particles, kind="stable")[:MOST]))
+    table = _largest(table)
+    tiles = {int(slot): _shrunk(stretched(stack[slot])) for slot in table.slot}
+    return spread(key, table, tiles)
+
+
+def spread(key: str, table: Table, tiles: Any) -> Sheet:
+    """A sheet of pictures that are greys already: `tiles` gives one, square and of bytes, for each slot."""
+    table = _largest(table)
     across = max(math.ceil(math.sqrt(len(table))), 1)
-    tiles = [_shrunk(stretched(stack[slot])) for slot in table.slot]
-    side = tiles[0].shape[0] if tiles else 1
-    whole = np.full((max(-(-len(tiles) // across), 1) * side, across * side), 128, np.uint8)
-    for i, tile in enumerate(tiles):
+    side = tiles[int(table.slot[0])].shape[0] if len(table) else 1
+    whole = np.full((max(-(-len(table) // across), 1) * side, across * side), 128, np.uint8)
+    for i, slot in enumerate(table.slot.tolist()):
         y, x = i // across * side, i % across * side
-        whole[y : y + side, x : x + side] = tile
+        whole[y : y + side, x : x + side] = tiles[slot]
     return Sheet(key, table, jpeg.encoded(whole), side, across)
 
 
@@ -150,6 +156,12 @@ def table_of(classes: Classes) -> Table:
         age=np.full(count, NAN) if classes.program else model.age.astype(np.float64),
     )
     return table.rows(np.flatnonzero((table.particles > 0) & np.isfinite(table.share)))
+
+
+def _largest(table: Table) -> Table:
+    if len(table) <= MOST:
+        return table
+    return table.rows(np.sort(np.argsort(-table.particles, kind="stable")[:MOST]))
 
 
 def _shrunk(tile: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import class_sheet, texts
 from cryowidgets.widgets.choice import Choice
 from cryowidgets.widgets.class_choice import Selection, selecting
-from cryowidgets.widgets.class_closely import NOTHING, ClassClosely, Course
+from cryowidgets.widgets.class_closely import NOTHING, ClassClosely
 from cryowidgets.widgets.class_gallery import ClassGallery, Tile
 from cryowidgets.widgets.class_growth import growth
 from cryowidgets.widgets.class_history import History
@@ -34,10 +34,11 @@ class ClassesView(W.Box):
         self._result: Classes | None = None
         self._stamp = ""
         self._past: Sheet | None = None
+        self._past_of: tuple = ()
         self._looked: int | None = None
         self._history = History()
-        self._moment: int | None = None  # row of the result that a person went back to
-        self._course: tuple[tuple, Course] = ((), NOTHING)
+        self._moment: int | None = None  # batch that a person went back to
+        self._course = NOTHING
         self._saved, self._selection = Selection(), Selection()
         self._select: Step | None = None
         self._ref = ""
@@ -72,10 +73,10 @@ class ClassesView(W.Box):
         name = self.which.chosen[0]
         self._follow(selecting(steps, name))
         result: Any = reader.result(name)
-        self._history.refresh(reader, name)
+        self._history.refresh(result)
         self._read(result)
-        self._go_back(reader)
-        self._remember(reader)
+        self._go_back()
+        self._remember()
         put(self._grown, growth(reader.rows(name)))
         self._arrange()
         self._hear(reader)
@@ -101,24 +102,18 @@ class ClassesView(W.Box):
             self._sheet = None
         put(self._word, f"<p class='cw-warn'>{texts.safe(said)}</p>" if said else "")
 
-    def _go_back(self, reader: Reader) -> None:
-        """The classes at the moment that a person chose; of the newest where that is gone."""
-        self._past = None
-        rows = [moment.row for moment in self._history.moments]
-        if self._moment not in rows[:-1]:
-            self._moment = None
-            return
-        try:
-            self._past = self._history.sheet(reader, rows.index(self._moment))
-        except InputError:
-            self._moment = None
+    def _go_back(self) -> None:
+        """The classes at the moment that a person chose; the newest where that is gone."""
+        batches = [moment.batch for moment in self._history.moments]
+        if self._moment not in batches[:-1]:
+            self._moment, self._past = None, None
+        elif self._past is None or self._past_of != (self._moment, len(batches)):
+            self._past = self._history.sheet(batches.index(self._moment))
+            self._past_of = (self._moment, len(batches))
 
-    def _remember(self, reader: Reader) -> None:
+    def _remember(self) -> None:
         """What became of the class in view."""
-        key = (self._looked, len(self._history.moments), self.which.chosen[0])
-        if key != self._course[0]:
-            course = self._history.course(reader, self._looked) if self._looked is not None else NOTHING
-            self._course = (key, course)
+        self._course = self._history.course(self._looked) if self._looked is not None else NOTHING
 
     def _arrange(self) -> None:
         sheet = self._past or self._sheet
@@ -131,8 +126,8 @@ class ClassesView(W.Box):
         self.gallery.scored = bool(np.isfinite(self._sheet.table.score).any())
         self.gallery.show(sheet, [_tile(sheet.table, row) for row in sheet.table.order(self.by.chosen[0])])
         self._mark()
-        rows = [moment.row for moment in self._history.moments]
-        at = rows.index(self._moment) if self._moment in rows else len(rows) - 1
+        batches = [moment.batch for moment in self._history.moments]
+        at = batches.index(self._moment) if self._moment in batches else len(batches) - 1
         self.gallery.play([moment.name for moment in self._history.moments], at)
 
     def _mark(self) -> None:
@@ -153,7 +148,7 @@ class ClassesView(W.Box):
         said = ""
         if row is not None:
             said = ("taken" if taken[row] else "left out") + (" by hand" if byhand[row] else "")
-        self.closely.show(self._result, table, None if row is None else int(row), self._course[1], said)
+        self.closely.show(self._result, table, None if row is None else int(row), self._course, said)
 
     # What a person does ---------------------------------------------------------------------------------------------
 
@@ -165,8 +160,8 @@ class ClassesView(W.Box):
     def _look(self, identity: int) -> None:
         if self._sheet is not None and identity in self._sheet.table.identity:
             self._looked = identity
+            self._remember()
             self._mark()
-            self.page.wake()  # its history is read
 
     def _least(self, value: float) -> None:
         self._selection = replace(self._selection, least=value)
@@ -175,7 +170,7 @@ class ClassesView(W.Box):
     def _frame(self, at: int) -> None:
         moments = self._history.moments
         if at < len(moments):
-            self._moment = moments[at].row if at < len(moments) - 1 else None
+            self._moment = moments[at].batch if at < len(moments) - 1 else None
         self.page.wake()
 
     def _undo(self) -> None:
@@ -186,6 +181,7 @@ class ClassesView(W.Box):
         """Another step is shown: nothing of the last one holds."""
         self._result, self._sheet, self._looked = None, None, None
         self._saved = self._selection = Selection()
+        self._moment = self._past = None
         self.page.wake()
 
     def _follow(self, step: Step | None) -> None:
