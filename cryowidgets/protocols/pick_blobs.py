@@ -32,8 +32,9 @@ class PickBlobs(Protocol):
     gives = Picks
     cites = (cites.LOG_PICKER, cites.DOG_PICKER)
 
-    smallest = Float(120.0, min=10, max=3000, help="Diameter of the smallest particles").tag(unit="Å")
-    largest = Float(180.0, min=10, max=3000, help="Diameter of the largest particles").tag(unit="Å")
+    diameter = Float(150.0, min=10, max=3000, help="Diameter of the particles").tag(unit="Å")
+    smallest = Float(0.0, min=0, max=3000, help="Diameter of the smallest; 0 for 0.8 of the diameter").tag(unit="Å")
+    largest = Float(0.0, min=0, max=3000, help="Diameter of the largest; 0 for 1.2 of the diameter").tag(unit="Å")
     threshold = Float(0.0, min=0, max=100, help="Least score, in standard deviations of the noise; 0 to have it chosen")
     distance = Float(0.0, min=0, max=3000, help="Least distance of two particles; 0 for 0.6 of the mean diameter").tag(
         unit="Å", advanced=True
@@ -48,29 +49,36 @@ class PickBlobs(Protocol):
     masked = Bool(True, help="Look for nothing on carbon film and dirt").tag(advanced=True)
 
     def check(self) -> None:
-        if self.smallest > self.largest:
-            raise ParameterError(
-                f"PickBlobs.smallest {self.smallest:g} Å is above largest {self.largest:g} Å: exchange them."
-            )
+        super().check()
+        smallest, largest = self.sizes
+        if smallest > largest:
+            said = f"PickBlobs.smallest {smallest:g} Å is above largest {largest:g} Å: exchange them, or write both."
+            raise ParameterError(said)
+
+    @property
+    def sizes(self) -> tuple[float, float]:
+        """Diameters of the smallest and of the largest particles, Å."""
+        return self.smallest or 0.8 * self.diameter, self.largest or 1.2 * self.diameter
 
     def process(self, micrograph: Micrograph, out: Out) -> Picks:
         image, size = mrc.read(picking.searched(micrograph)), picking.pixel_size(micrograph)
-        if min(image.shape) * size < 2 * self.largest:
+        smallest, largest = self.sizes
+        if min(image.shape) * size < 2 * largest:
             raise InputError(
                 f"{picking.searched(micrograph)} is {min(image.shape) * size:.0f} Å wide, too little for particles of "
-                f"{self.largest:g} Å: see whether its pixel size, {size:g} Å, is right."
+                f"{largest:g} Å: see whether its pixel size, {size:g} Å, is right."
             )
         found = blobs.find(
             image,
             size,
-            self.smallest,
-            self.largest,
+            smallest,
+            largest,
             threshold=self.threshold or None,
             apart=self.distance,
             bright=self.contrast == "bright",
             ratio=self.ratio if self.filter == "difference" else 0.0,
             masked=self.masked,
         )
-        diameter = math.sqrt(self.smallest * self.largest)
+        diameter = math.sqrt(smallest * largest)
         threshold = found.threshold if math.isfinite(found.threshold) else math.nan
         return picking.picked(Coordinates(found.places, found.scores), micrograph, out, diameter, threshold)

@@ -61,6 +61,9 @@ def test_nothing_is_no_picks_and_a_threshold_is_obeyed(field, tmp_path):
 def test_wrong_sizes_are_refused(field, tmp_path):
     with pytest.raises(ParameterError, match="smallest 200 Å is above largest 180 Å"):
         PickBlobs(smallest=200)
+    with pytest.raises(ParameterError, match="smallest 120 Å is above largest 100 Å"):
+        PickBlobs(diameter=150, largest=100)
+    assert PickBlobs(diameter=100).sizes == (80, 120) and PickBlobs(smallest=70, largest=90).sizes == (70, 90)
     micrograph = Micrograph(path=str(field / "discs.mrc"), pixel_size=0.3, height=720, width=820)
     with pytest.raises(InputError, match="216 Å wide, too little"):
         PickBlobs().process(micrograph, Out(tmp_path, "x", "m"))
