@@ -29,7 +29,7 @@ class ScreenParticles(Protocol):
     cites = (cites.SCREENING,)
 
     empty = Float(
-        2.0,
+        1.5,
         min=0,
         max=100,
         help="Least power of a particle over that of ice, in standard errors of ice; 0 leaves nothing out as empty",
