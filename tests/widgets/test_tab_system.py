@@ -7,12 +7,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cryowidgets.store.lock import Holder
 from cryowidgets.store.queries import Reader, Session
 from cryowidgets.store.samples import Mount, Samples, Worker
-from cryowidgets.widgets import machine
+from cryowidgets.widgets import feed, machine
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.tab_system import SystemTab
 
@@ -153,3 +154,16 @@ def test_the_tab_shows_what_the_ledger_holds(filled):
         assert "data-name='GPU'><b>70 %</b>" in tab.numbers.value
         assert tab.machine.column("cpu").size == 5
     tab.close()
+
+
+def test_lines_end_where_nobody_measured(tmp_path):
+    times = np.concatenate([np.arange(0, 600, 60.0), np.arange(600, 640, 2.0), [4000.0, 4002.0, 4004.0]])
+    rows = {"id": np.arange(len(times)), "time": times, "cpu": np.ones(len(times)), "running": np.ones(len(times), int)}
+    drawn = feed.parted(rows)
+    (gap,) = np.flatnonzero(np.isnan(drawn["cpu"]))
+    assert drawn["time"][gap] == drawn["time"][gap + 1] == 4000.0 and np.isnan(drawn["running"][gap])
+    assert len(drawn["time"]) == len(times) + 1, "samples that were thinned out are no gap"
+    piece = {name: values[-3:] for name, values in rows.items()}
+    assert np.isnan(feed.parted(piece, times[-5:-3].tolist())["cpu"][0]), "nor is one forgotten between two refreshes"
+    assert feed.parted({name: values[:1] for name, values in rows.items()})["cpu"].tolist() == [1.0]
+    assert len(feed.parted({name: values[:0] for name, values in rows.items()})["cpu"]) == 0
