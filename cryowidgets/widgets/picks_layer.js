@@ -84,6 +84,7 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
   const moved = (change) => (low, high, done) => {
     touched = true;
     cut = { ...cut, ...change(round(low), round(high)) };
+    handles();
     soon();
     if (done) tell();
   };
@@ -109,6 +110,10 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
     signal,
     moved: moved((low, high) => ({ low, high })),
   });
+  const handles = () => {
+    score.show({ low: cut.score });
+    power.show({ low: cut.low, high: cut.high });
+  };
   const values = (name) => {
     const all = [...recent.values()].map((one) => one[name]);
     if (!all.length && picks) all.push(picks[name]);
@@ -134,8 +139,7 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
     if (score.held() || power.held()) return; // nothing moves under a person's hand
     bars("scores", score, scoreRoom, "score", [cut.score]);
     bars("powers", power, powerRoom, "local power", [cut.low, cut.high]);
-    score.show({ low: cut.score });
-    power.show({ low: cut.low, high: cut.high });
+    handles();
     const none = (picks?.scores.length ?? 0) > 0 || recent.size > 0;
     unknown.textContent = none && powerRoom.hidden ? "No local power is known of these picks." : "";
   };
