@@ -1,0 +1,206 @@
+"""Averages and how they come, change and go while pictures are sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from cryowidgets.kernels.classifyrings import Rings
+from cryowidgets.kernels.classifysearch import Found, Model
+from cryowidgets.kernels.classifysums import Sums
+
+_FORGET = 0.6  # how fast older pictures fade: step t counts as (t + 1.5)^-0.6 of what is known
+_HEAT = 4.0  # at the beginning
+_MARCH = 0.6  # part of the beginning after which all detail is compared
+_FIRST = 8  # rings that are compared at first
+_COARSE = 7.0  # parts of the diameter that the search over all poses sees
+_EVERY = 4  # steps from one look for weak averages to the next
+_WEAK, _LARGE = 0.35, 1.3  # shares, in those of all averages being alike, to give a place away and to be split
+_MEMBERS = 12  # of an average in one step, to be split
+_CENTRE = 8  # steps from one look at the centres to the next
+
+
+class Learning:
+    """The state of a classification: sums, and who is who.
+
+    Attributes
+    ----------
+    rings : Rings
+    sums : Sums
+        Of all pictures so far, older ones faded.
+    repeated : float
+        Sum of the squares of the weights of the pictures in `sums`.
+    identity, parent, born, particles : (k,) int
+        Of the averages; -1 where there is none. `born` in batches, `particles` as they were assigned.
+    taken, batches, step, named : int
+        Pictures and batches so far, steps of learning, identities given.
+    limit, heat
+        See `Model`.
+    """
+
+    _STATE = ("identity", "parent", "born", "particles")
+    _NUMBERS = ("repeated", "taken", "batches", "step", "named", "limit", "heat", "seed")
+
+    def __init__(self, rings: Rings, sums: Sums) -> None:
+        self.rings, self.sums = rings, sums
+        classes = sums.count.shape[1]
+        self.identity, self.parent = np.full(classes, -1), np.full(classes, -1)
+        self.born, self.particles = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+        self.repeated, self.heat = 0.0, 1.0
+        self.taken = self.batches = self.step = self.named = self.seed = 0
+        self.limit = len(rings.numbers)
+
+    @classmethod
+    def new(cls, rings: Rings, classes: int, seed: int) -> Learning:
+        """That knows nothing."""
+        learning = cls(rings, Sums.none(rings, classes))
+        learning.seed = seed
+        return learning
+
+    @property
+    def classes(self) -> int:
+        return len(self.identity)
+
+    @property
+    def alive(self) -> np.ndarray:
+        return self.identity >= 0
+
+    @property
+    def size(self) -> int:
+        """Pictures that are learnt from at once."""
+        return int(np.clip(12 * self.classes, 200, 600))
+
+    @property
+    def coarse(self) -> float:
+        """Å, of the search over all poses."""
+        return max(2 * self.rings.radius * self.rings.pixel / _COARSE, float(self.rings.resolutions[-1]))
+
+    def steps(self, count: int) -> int:
+        """Of the beginning, with `count` pictures."""
+        return int(np.clip(3 * count / min(self.size, count), 36, 60))
+
+    def march(self, part: float) -> None:
+        """Set how fine detail is compared, and how surely, when this part of the beginning is over."""
+        done, most = min(part / _MARCH, 1.0), len(self.rings.numbers)
+        self.limit = int(round(min(_FIRST, most) + done * (most - min(_FIRST, most))))
+        self.heat = 1 + (_HEAT - 1) * (1 - done)
+
+    def at_random(self, count: int) -> tuple[Found, np.ndarray]:
+        """Pictures given to averages at random, at random angles: what all begins with."""
+        rng = np.random.default_rng([self.seed, 0x726E64])
+        many = min(self.classes, max(count // 8, 1))
+        slot = (rng.permutation(count) % many)[:, None]
+        self._named(np.arange(many), -1)
+        one, psi = np.ones((count, 1)), rng.uniform(0, 2 * np.pi, (count, 1))
+        return Found(slot, psi, np.zeros((count, 1, 2)), one, one, one, one), one
+
+    def nothing(self) -> np.ndarray:
+        """Averages in which there is nothing."""
+        return np.zeros((self.classes, len(self.rings.numbers), self.rings.harmonics), np.complex64)
+
+    def noise(self) -> np.ndarray:
+        """Variance of an element of a picture's Fourier transform, (rings,)."""
+        return np.maximum(self.sums.rest / max(self.sums.seen, 1.0) / self.rings.covered, 1e-6)
+
+    def model(self) -> Model:
+        return Model(self.averages(), self.alive, self.noise(), self.limit, self.heat)
+
+    def averages(self) -> np.ndarray:
+        """Filtered by their signal over noise on each ring (Wiener): (k, rings, harmonics) complex64."""
+        rings, lens = self.rings, self.sums.lens.sum(axis=0)
+        raw = self.sums.waves.sum(axis=0) / np.maximum(lens, 1e-6)[..., None].astype(np.float32)
+        raw = rings.masked((raw * rings.inside).astype(np.complex64))
+        masked = np.pi * rings.radius**2 / rings.side**2
+        noise = self.noise() * masked * (self.repeated / max(self.sums.seen, 1e-6)) / np.maximum(lens, 1e-6)
+        power = np.sum(np.abs(raw) ** 2 * rings.twice, axis=-1)
+        signal = np.maximum(power - noise, 0.05 * power)
+        return (raw * (signal / np.maximum(signal + noise, 1e-12))[..., None]).astype(np.complex64)
+
+    def learn(self, sums: Sums) -> None:
+        """Take the sums of one more lot of pictures in."""
+        count, before = sums.seen, self.sums.seen
+        rate = (self.step + 1.5) ** -_FORGET if self.step else 1.0
+        factor = min(count * (1 - rate) / (rate * before), 1.0) if before else 0.0
+        self.sums = self.sums.faded(factor) + sums
+        self.repeated = factor**2 * self.repeated + count
+        self.step += 1
+        if self.step % _CENTRE == 0:
+            self._centre()
+
+    def count(self, slots: np.ndarray) -> None:
+        """Note where pictures were assigned."""
+        self.particles += np.bincount(slots, minlength=self.classes)
+        self.taken += len(slots)
+
+    def places(self, found: Found) -> Iterator[tuple[int, np.ndarray]]:
+        """Slots of weak averages, each with those pictures of a large one that fit it least: for `replace`."""
+        if self.step % _EVERY:
+            return
+        share = self.sums.count.sum(axis=0)
+        share = share / max(share.sum(), 1e-9) * self.classes
+        weak = [k for k in np.argsort(share) if share[k] < _WEAK or not self.alive[k]]
+        large = [k for k in np.argsort(-share) if share[k] > _LARGE]
+        sure = found.likelihood[:, 0] / np.sqrt(np.maximum(found.norm[:, 0], 1e-6))
+        for slot, source in zip(weak, large, strict=False):
+            members = np.flatnonzero(found.slot[:, 0] == source)
+            if len(members) < _MEMBERS:
+                continue
+            yield int(slot), members[sure[members] < np.median(sure[members])]
+
+    def replace(self, slot: int, source: int, part: Sums) -> None:
+        """Let a new average of some pictures of `source` take the place of that in `slot`."""
+        half = 0.5 * self.sums.count[:, source].sum()
+        self.sums = self.sums.placed(slot, part, source, half / max(part.count[:, source].sum(), 1e-9))
+        self.sums = self.sums.placed(source, self.sums, source, 0.5)
+        self._named(np.array([slot]), int(self.identity[source]))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it."""
+        values = {f"sums_{f.name}": np.asarray(getattr(self.sums, f.name)) for f in fields(Sums)}
+        return {**values, **{name: np.asarray(getattr(self, name)).copy() for name in self._STATE + self._NUMBERS}}
+
+    @classmethod
+    def of(cls, rings: Rings, arrays: Mapping[str, np.ndarray]) -> Learning:
+        """The reverse; raises KeyError where an array is missing."""
+        values: dict[str, Any] = {f.name: np.array(arrays[f"sums_{f.name}"]) for f in fields(Sums)}
+        learning = cls(rings, Sums(**{**values, "seen": float(values["seen"])}))
+        for name in cls._STATE:
+            setattr(learning, name, np.array(arrays[name]))
+        for name in cls._NUMBERS:
+            setattr(learning, name, np.asarray(arrays[name]).item())
+        return learning
+
+    def _named(self, slots: np.ndarray, parent: int) -> None:
+        for slot in slots:
+            self.identity[slot], self.parent[slot] = self.named, parent
+            self.born[slot], self.particles[slot] = self.batches, 0
+            self.named += 1
+
+    def _centre(self) -> None:
+        """Move averages whose density lies off the middle there."""
+        off = centres(self.rings.drawn(self.averages()))
+        off[~self.alive | (np.hypot(*off.T) < 0.5)] = 0
+        most = 0.25 * self.rings.shift / self.rings.pixel
+        off = np.clip(off, -most, most).astype(np.float32)
+        if not off.any():
+            return
+        moving = np.flatnonzero(off.any(axis=1))
+        waves = self.sums.waves.copy()
+        halves = self.rings.to_halves(waves[:, moving]) * self.rings.ramp(off[moving])
+        waves[:, moving] = self.rings.to_harmonics(halves).astype(np.complex64) * self.rings.inside
+        self.sums = self.sums.placed(0, self.sums, 0, 1.0)
+        self.sums.waves[:] = waves
+
+
+def centres(pictures: np.ndarray) -> np.ndarray:
+    """Where the density of pictures (n, side, side) lies, y and x in px from the middle: (n, 2)."""
+    half = pictures.shape[-1] // 2
+    most = pictures.max(axis=(1, 2), keepdims=True)
+    dense = np.maximum(pictures - 0.15 * most, 0)
+    total = np.maximum(dense.sum(axis=(1, 2)), 1e-12)
+    place = np.arange(pictures.shape[-1]) - half
+    y, x = dense.sum(axis=2) @ place / total, dense.sum(axis=1) @ place / total
+    return np.stack([y, x], axis=1)
