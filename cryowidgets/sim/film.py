@@ -94,7 +94,7 @@ def light(slope: np.ndarray) -> np.ndarray:
 
 
 def slope(shape: tuple[int, int], gradient: float, rng: np.random.Generator) -> np.ndarray:
-    """Thickness (Å) of ice less that in the middle of the frame, where one side has `gradient` Å more than the other."""
+    """Thickness (Å) of ice less that in the middle of the frame; one side has `gradient` Å more than the other."""
     direction = rng.uniform(0, 2 * np.pi)
     y, x = (np.linspace(-0.5, 0.5, n, dtype=np.float32) for n in shape)
     return gradient * (np.sin(direction) * y[:, None] + np.cos(direction) * x)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryowidgets.kernels import blobs
+from cryowidgets.kernels import blobs, discs, ground, peaks
 from cryowidgets.kernels.pickconsensus import pairs
 from cryowidgets.sim import molecule
 from cryowidgets.sim.movie import Truth, simulate
@@ -86,9 +86,9 @@ def test_scores_are_deviations_of_the_noise():
     """On electrons alone the answer of each filter has mean 0 and deviation 1, whatever the dose."""
     for dose in (4.0, 60.0):
         image = np.random.default_rng(1).poisson(dose, (800, 900)).astype(np.float32)
-        signal = blobs._relative(image, np.zeros(image.shape, bool), 10.0, 40.0, np.inf)[0]
-        sigma = blobs._noise(signal, np.ones(image.shape, bool), 40.0)
-        answer = blobs._answers(signal / sigma, 1.0, np.array([12.0, 20.0]), 0.0)[0]
+        signal = ground._relative(image, np.zeros(image.shape, bool), 10.0, 40.0, np.inf)[0]
+        sigma = ground.noise_of(signal, np.ones(image.shape, bool), 40.0)
+        answer = discs.answers(signal / sigma, 1.0, np.array([12.0, 20.0]), 0.0)[0]
         assert answer.std(axis=(1, 2)) == pytest.approx([1, 1], abs=0.03)
         assert abs(answer.mean()) < 0.01
 
@@ -98,9 +98,9 @@ def test_level_of_chance_is_what_noise_does():
     counts = []
     for seed in range(6):
         noise = np.random.default_rng(seed).normal(size=(600, 600))
-        answer = blobs._answers(noise.astype(np.float32), 1.0, np.array([12.0]), 0.0)[0][0]
-        counts.append(len(blobs._maxima(np.where(answer > 3.5, answer, -np.inf), 3.0)[0]))
-    expected = blobs.expected_by_chance(3.5, 600 * 600 / 6.0**2)
+        answer = discs.answers(noise.astype(np.float32), 1.0, np.array([12.0]), 0.0)[0][0]
+        counts.append(len(peaks.maxima(np.where(answer > 3.5, answer, -np.inf), 3.0)[0]))
+    expected = peaks.expected_by_chance(3.5, 600 * 600 / 6.0**2)
     assert 0.5 < np.mean(counts) / expected < 2
 
 
@@ -146,7 +146,7 @@ def test_images_without_anything_to_see_give_nothing():
 @given(st.integers(0, 10**6), st.floats(2, 30))
 def test_places_keep_apart_and_none_that_is_free_is_left_out(seed, radius):
     score = np.random.default_rng(seed).normal(size=(60, 70))
-    y, x = blobs._maxima(score, radius)
+    y, x = peaks.maxima(score, radius)
     places = np.stack([y, x], axis=-1)
     apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
     np.fill_diagonal(apart, np.inf)
@@ -155,7 +155,7 @@ def test_places_keep_apart_and_none_that_is_free_is_left_out(seed, radius):
     assert score[y[0], x[0]] == score.max()
 
 
-@pytest.mark.parametrize("shape", [blobs.laplacian, lambda k2, d: blobs.difference(k2, d, 1.6)])
+@pytest.mark.parametrize("shape", [discs.laplacian, lambda k2, d: discs.difference(k2, d, 1.6)])
 def test_a_filter_answers_most_to_discs_of_its_diameter(shape):
     """The best of a series of filters for a disc is the one made for its size, to within a fifth."""
     size = 256
