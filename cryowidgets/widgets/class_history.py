@@ -77,7 +77,7 @@ class History:
             age=unknown,
         )
         there = np.flatnonzero((share > 0) & (table.identity > 0))
-        return spread(f"{self._known}:{moment.batch}", table.rows(there), tiles)
+        return spread(f"{self._known[1]}:{moment.batch}", table.rows(there), tiles)
 
     def course(self, identity: int) -> Course:
         """What became of a class; batches at which it was not there are left out."""
