@@ -6,16 +6,14 @@ import pytest
 
 from cryowidgets.model import NAN, Optics
 from cryowidgets.monitors.watch import change
-from tests.monitors.ledger import Ledger
 
 FOCUSED = {"defocus_u": 15200.0, "defocus_v": 14800.0, "astigmatism": 400.0, "fit_resolution": 4.0}
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(tmp_path / "p")
-    yield made
-    made.close()
+def ledger(told):
+    """People are told of all that opens and ends in it, which is looked at when a test ends."""
+    return told
 
 
 def goes_wrong_and_right(ledger, good, bad, key, text, count=25):

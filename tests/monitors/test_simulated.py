@@ -11,7 +11,6 @@ from cryowidgets.protocols.estimate_gain import EstimateGain
 from cryowidgets.protocols.out import Out
 from cryowidgets.sim.microscope import run
 from cryowidgets.sim.recipe import Recipe
-from tests.monitors.ledger import Ledger
 
 RECIPE = Recipe(dose_per_frame=8.0, drift=1.0, molecule=1, camera=1, mass=100.0, density=40000.0)
 FAULTS = {4: "other camera", 5: "other camera", 6: "other camera", 7: "empty hole", 8: "empty hole", 9: "empty hole"}
@@ -29,10 +28,9 @@ def truth(scope):
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(tmp_path / "p")
-    yield made
-    made.close()
+def ledger(told):
+    """People are told of all that opens and ends in it, which is looked at when a test ends."""
+    return told
 
 
 def test_another_camera_than_the_gain_says(ledger, scope, truth):
