@@ -13,7 +13,7 @@ async function render({ model, el, signal }) {
   const pictures = new Map(); // address of each by its name; empty where there is none
   let waited = new Set();
   const wide = () => scroll.clientWidth || 2 * model.get("width");
-  const across = () => Math.max(1, Math.floor(wide() / model.get("width")));
+  const across = () => Math.max(1, Math.min(Math.floor(wide() / model.get("width")), model.get("most") || Infinity));
   const side = () => wide() / across();
   const height = () => Math.round(side() * model.get("aspect")) + CAPTION;
 

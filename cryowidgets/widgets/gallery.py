@@ -32,12 +32,15 @@ class Gallery(LiveTable):
         As those of a table.
     width : int
         px that a picture has at least: as many stand side by side as there is room for.
+    most : int
+        And no more than these; 0 for any number.
     """
 
     _esm = esm("rolling.js", "gallery.js")
 
     aspect = Float(1.0, help="height of the pictures over their width").tag(sync=True)
     width = Int().tag(sync=True)
+    most = Int().tag(sync=True)
 
     def __init__(
         self,
@@ -46,12 +49,13 @@ class Gallery(LiveTable):
         wake: Callable[[], None],
         empty: str = "",
         width: int = 140,
+        most: int = 0,
     ) -> None:
         self._find = find
         self._wanted: dict[int, None] = {}
         self._ready: OrderedDict[str, bytes] = OrderedDict()
         super().__init__([], fetch, wake, empty, many=True)
-        self.width = width
+        self.width, self.most = width, most
 
     def refresh(self) -> None:
         """Fetch again what the pages show, and the pictures that they asked for."""

@@ -38,6 +38,8 @@ class Circles:
     """px"""
     powers: np.ndarray | None = None
     """(n,) local power, NaN where it is unknown; None where nobody asks"""
+    by_hand: np.ndarray | None = None
+    """(n,) whether a person has added it; None where nobody asks"""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class MicrographView(Part):
                 "radius": shot.circles.radius,
                 "range": [float(scores.min()), float(scores.max())] if several else None,
             }
-            columns = [shot.circles.places, shot.circles.scores, shot.circles.powers]
+            columns = [shot.circles.places, shot.circles.scores, shot.circles.powers, shot.circles.by_hand]
             parts = [as_floats(column) for column in columns if column is not None]
             message["picks"]["at"] = [len(buffers) + i for i in range(len(parts))]
             buffers += parts

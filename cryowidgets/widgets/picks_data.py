@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cryowidgets.errors import InputError
+from cryowidgets.errors import CryowidgetsError, InputError
 from cryowidgets.io import coordinates
+from cryowidgets.io.corrections import Corrections
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Reader
 
@@ -125,6 +126,16 @@ class Picked:
 
     def _known(self) -> frozenset[int]:
         return frozenset(worth.row for worth in self.worth.values())
+
+
+def corrections(reader: Reader, step: Step | None, exposure: int) -> Corrections:
+    """What a person has changed of the picks of a step; nothing where nobody can, or the file cannot be read."""
+    if step is not None and step.protocol in BY_HAND:
+        try:
+            return reader.corrections(step.name, exposure)
+        except CryowidgetsError:
+            pass
+    return Corrections(np.zeros((0, 2)), np.zeros((0, 2)))
 
 
 def steps_with_picks(steps: Mapping[str, Step]) -> list[str]:

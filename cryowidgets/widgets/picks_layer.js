@@ -148,7 +148,10 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
 
   // Drawing ----------------------------------------------------------------------------------------------------------
 
-  const kind = (i) => (removed(i) ? "removed" : keeps(picks.scores[i], picks.powers[i]) ? "kept" : "cut");
+  const kind = (i) => {
+    if (removed(i)) return "removed";
+    return !keeps(picks.scores[i], picks.powers[i]) ? "cut" : picks.byHand[i] ? "added" : "kept";
+  };
   const drawn = (i) => picks && (set.cut || kind(i) !== "cut");
   const ring = (context, look, all, { scale, left, top, width, height }) => {
     const r = Math.max(2.5, (picks?.radius ?? 20) * scale);
@@ -170,16 +173,16 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
   const draw = (context, shot, frame) => {
     el.dataset.picks = "";
     if (!shot || !set.picks) return [];
-    const found = { kept: [], cut: [], removed: [] };
+    const found = { kept: [], cut: [], removed: [], added: [] };
     for (let i = 0; picks && i < picks.scores.length; i++) if (drawn(i)) found[kind(i)].push(place(i));
-    for (const name of ["cut", "removed", "kept"]) ring(context, LOOKS[name], found[name], frame);
+    for (const name of ["cut", "removed", "kept", "added"]) ring(context, LOOKS[name], found[name], frame);
     for (const [name, all] of more()) ring(context, LOOKS[name], all, frame);
-    el.dataset.picks = found.kept.length;
+    el.dataset.picks = found.kept.length + found.added.length;
     if (chosen < 0) return [];
     ring(context, { colour: "#fff", dash: [], sign: "" }, [place(chosen)], frame);
     const said = [["score", picks.scores[chosen]], ["local power", picks.powers[chosen]]];
     const words = said.filter(([, v]) => Number.isFinite(v)).map(([name, v]) => `${name} ${v.toFixed(2)}`);
-    return [["a pick", ...words, kind(chosen)].join(", ")];
+    return [[picks.byHand[chosen] ? "a pick by hand" : "a pick", ...words, kind(chosen)].join(", ")];
   };
 
   // The nearest pick of this micrograph within so many radii of a place; −1 where there is none.
@@ -203,8 +206,8 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
   const read = (shot, message, buffers) => {
     [picks, chosen] = [null, -1];
     if (shot?.picks) {
-      const [places_, scores, powers] = shot.picks.at.map((i) => floats(buffers[i]));
-      picks = { ...shot.picks, places: places_, scores, powers };
+      const [places_, scores, powers, byHand] = shot.picks.at.map((i) => floats(buffers[i]));
+      picks = { ...shot.picks, places: places_, scores, powers, byHand };
     }
     redraw();
     count();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as W
@@ -51,14 +52,6 @@ class Answer(W.HTML):
             put(self, f"<span class='{kind}'>{texts.safe(event.text)}</span>")
 
 
-def _corrections(reader: Reader, step: str, exposure: int | None) -> Corrections | None:
-    """What a person has corrected; None where nobody can, or the file cannot be read."""
-    try:
-        return reader.corrections(step, exposure) if step and exposure else None
-    except CryowidgetsError:
-        return None
-
-
 class CutOrders(W.Box):
     """Buttons that hand the limits of the sliders to the step that cuts picks."""
 
@@ -106,16 +99,23 @@ class CutOrders(W.Box):
 
 
 class HandOrders(W.Box):
-    """What becomes of picks by hand: which are not saved, what is on its way, and the way back."""
+    """What becomes of picks by hand: which are not saved, what is on its way, and the way back.
 
-    def __init__(self, page: Page) -> None:
+    Parameters
+    ----------
+    page : Page
+    go : callable
+        Shows the exposure of an id.
+    """
+
+    def __init__(self, page: Page, go: Callable[[int], None]) -> None:
         self._page = page
         self._view: PicksByHand | None = None
         self._sent: dict[int, str] = {}  # by exposure: reference of the command
         self._step, self._exposure = "", 0
         self._names: dict[str, int] = {}
         self._words, self._answer = W.HTML(), Answer(page)
-        self.unsaved = Choice([], lambda name: page.choose(self._names[name]), "Not saved:", kind="press")
+        self.unsaved = Choice([], lambda name: go(self._names[name]), "Not saved:", kind="press")
         self.forget = W.Button(description="Forget corrections", tooltip="Back to what the picker has found")
         self.forget.on_click(lambda _: self._answer.send("unpick", step=self._step, exposure=self._exposure))
         super().__init__([self._words, self.unsaved, self.forget, self._answer])
@@ -130,9 +130,21 @@ class HandOrders(W.Box):
             self._sent[exposure] = ref
             self._view.sent(exposure)
 
-    def show(self, reader: Reader, view: PicksByHand, step: str, exposure: int | None, picked: Picked) -> None:
-        """Follow what became of it: `picked` are the picks of the step that takes them."""
-        self._view, self._step, self._exposure = view, step, exposure or 0
+    def show(
+        self, reader: Reader, view: PicksByHand, step: str, exposure: int, found: Corrections, picked: Picked
+    ) -> None:
+        """Follow what became of it.
+
+        Parameters
+        ----------
+        step : str
+            The one that takes picks by hand, where it is the one in view; else empty.
+        found : Corrections
+            What is saved of the exposure in view.
+        picked : Picked
+            The picks in view.
+        """
+        self._view, self._step, self._exposure = view, step, exposure
         for id, ref in list(self._sent.items()):
             event, row = reader.answer(ref), picked.row(id)
             if event is not None and event.kind.endswith("refused"):
@@ -142,7 +154,6 @@ class HandOrders(W.Box):
                 view.arrived(id)
                 del self._sent[id]
         self._name(reader, {id: draft.open for id, draft in view.drafts.items() if draft.open})
-        found = _corrections(reader, step, exposure)
         show_if(self.forget, bool(found))
         show_if(self, bool(step))
         said = f"{len(found.added)} added, {len(found.removed)} removed" if found else "nothing was corrected"

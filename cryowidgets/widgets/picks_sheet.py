@@ -10,6 +10,7 @@ import ipywidgets as W
 import numpy as np
 
 from cryowidgets.errors import CryowidgetsError
+from cryowidgets.io.corrections import Corrections
 from cryowidgets.model import Micrograph, Picks
 from cryowidgets.store.database import Step
 from cryowidgets.store.queries import ExposureRow, Reader
@@ -20,7 +21,15 @@ from cryowidgets.widgets.histogram import Histogram
 from cryowidgets.widgets.live_table import Row
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.particle_size import SizePanel
-from cryowidgets.widgets.picks_data import BY_HAND, RECENT, Picked, filter_of, first_shown, steps_with_picks
+from cryowidgets.widgets.picks_data import (
+    BY_HAND,
+    RECENT,
+    Picked,
+    corrections,
+    filter_of,
+    first_shown,
+    steps_with_picks,
+)
 from cryowidgets.widgets.picks_hand import PicksByHand
 from cryowidgets.widgets.picks_orders import CutOrders, HandOrders
 from cryowidgets.widgets.picks_view import PicksCut, PicksView
@@ -59,15 +68,16 @@ class PicksSheet:
         self.steps = Choice([], self._choose, "Picks by")
         self.orders = self.by_hand = None
         if page.control:
-            self.orders, self.by_hand = CutOrders(page), HandOrders(page)
+            self.orders, self.by_hand = CutOrders(page), HandOrders(page, self._go)
             self.view: PicksView = PicksByHand(
                 "no micrograph yet", page.wake, self._step, self._moved, self._hold, self.by_hand.save, self._to_hand
             )
         else:
             self.view = PicksView("no micrograph yet", page.wake, self._step)
-        self.strip = Gallery(self._strip_rows, self._pictures, page.wake, "no micrographs with picks yet", width=72)
+        nothing = "no micrographs with picks yet"
+        self.strip = Gallery(self._strip_rows, self._pictures, page.wake, nothing, width=72, most=STRIP)
         self.strip.aspect = 0.75
-        self.strip.on_tap(self._tap)
+        self.strip.on_tap(page.choose)
         self.strip.on("step", lambda by, extend: self._step(-by))
         self.strip.add_class("cw-picks-strip")
         self.size = SizePanel(page)
@@ -143,13 +153,16 @@ class PicksSheet:
         found = item if isinstance(item, Picks) else None
         micrograph = _micrograph(row, step)
         put(self._head, _head(row, found, shown, page.held))
-        self.view.show(shots.of_micrograph(row, micrograph, found, self.view.shot, powers=True))
+        corrected = corrections(reader, step, row.id)
+        self.view.show(shots.of_micrograph(row, micrograph, found, self.view.shot, corrected))
         if self.by_hand is not None and picked is not None:
-            self._by_hand(reader, steps, step, id)
+            self._by_hand(reader, steps, step, row.id, corrected)
         elif self.by_hand is not None:
             show_if(self.by_hand, False)
 
-    def _by_hand(self, reader: Reader, steps: Mapping[str, Step], step: Step | None, id: int | None) -> None:
+    def _by_hand(
+        self, reader: Reader, steps: Mapping[str, Step], step: Step | None, id: int, found: Corrections
+    ) -> None:
         """Whether picks can be changed here, or where else."""
         view = self.view
         assert isinstance(view, PicksByHand) and self.by_hand is not None and self._picked is not None
@@ -159,7 +172,7 @@ class PicksSheet:
         if (view.hand, view.allowed) != (hand, allowed):
             with view.hold_sync():
                 view.hand, view.allowed = hand, allowed
-        self.by_hand.show(reader, view, hand if allowed else "", id, self._picked)
+        self.by_hand.show(reader, view, hand if allowed else "", id, found, self._picked)
 
     def _draw(self) -> None:
         """Counts against time, and how they are distributed."""
@@ -210,7 +223,8 @@ class PicksSheet:
         self._chosen = step
         self.page.wake()
 
-    def _tap(self, exposure: int) -> None:
+    def _go(self, exposure: int) -> None:
+        """Show an exposure, whether it is in view already or not."""
         if not (self.page.held and self.page.shown == exposure):
             self.page.choose(exposure)
 
@@ -218,7 +232,7 @@ class PicksSheet:
         """Go on to the next or the previous micrograph with picks; past the newest, follow it."""
         found = self._picked.beside(self._exposure, by) if self._picked is not None else None
         if found is not None:
-            self._tap(found)
+            self._go(found)
         elif by > 0:
             self.page.choose(None)
 
@@ -266,7 +280,7 @@ def _applied(steps: Mapping[str, Step], shown: str) -> tuple[PicksCut, Step | No
 
 def _head(row: ExposureRow, found: Picks | None, step: str, held: bool) -> str:
     how = "chosen" if held else "newest"
-    hint = "arrow keys step through the micrographs; past the newest the tab follows it again" if held else ""
+    hint = "click its picture again to follow the newest" if held else "click a picture to choose one"
     words = [texts.count(found.count, "pick") if found is not None else f"no picks by {step}"] if step else []
     if found is not None and np.isfinite(found.diameter):
         words.append(f"{found.diameter:.0f} Å across")

@@ -8,6 +8,7 @@ import numpy as np
 
 from cryowidgets.errors import InputError
 from cryowidgets.io import coordinates
+from cryowidgets.io.corrections import SAME, Corrections
 from cryowidgets.model import Micrograph, Picks
 from cryowidgets.store.queries import ExposureRow
 from cryowidgets.widgets import tracks
@@ -15,21 +16,25 @@ from cryowidgets.widgets.micrograph_view import Circles, Shot, Ways
 
 
 def of_micrograph(
-    row: ExposureRow, micrograph: Micrograph | None, picks: Picks | None, before: Shot | None, powers: bool = False
+    row: ExposureRow,
+    micrograph: Micrograph | None,
+    picks: Picks | None,
+    before: Shot | None,
+    corrected: Corrections | None = None,
 ) -> Shot | None:
     """What is to be seen of a micrograph; `before` where that is what is shown already, so that no file is read.
 
     Parameters
     ----------
-    powers : bool
-        With the local power of each pick.
+    corrected : Corrections, optional
+        What a person has changed of the picks. With it also local powers, and which picks are by hand, are shown.
     """
     if micrograph is None:
         return None
     key = f"{row.id}:{micrograph.id}:{picks.id if picks else ''}"
     if before is not None and before.key == key:
         return before
-    circles, gone = _circles(row, micrograph, picks, powers)
+    circles, gone = _circles(row, micrograph, picks, corrected)
     path = Path(micrograph.path)
     return Shot(
         key=key,
@@ -46,7 +51,9 @@ def of_micrograph(
     )
 
 
-def _circles(row: ExposureRow, micrograph: Micrograph, picks: Picks | None, powers: bool) -> tuple[Circles | None, str]:
+def _circles(
+    row: ExposureRow, micrograph: Micrograph, picks: Picks | None, corrected: Corrections | None
+) -> tuple[Circles | None, str]:
     if picks is None or not picks.path:
         return None, ""
     try:
@@ -57,8 +64,12 @@ def _circles(row: ExposureRow, micrograph: Micrograph, picks: Picks | None, powe
     pixel = picks.pixel_size if np.isfinite(picks.pixel_size) and picks.pixel_size > 0 else micrograph.pixel_size
     radius = picks.diameter / pixel / 2 if np.isfinite(picks.diameter) else found.size / 2 or micrograph.width / 100
     name = next(step for step, item in row.items.items() if item is picks)
-    places, scores = found.places * ratio, found.scores
-    return Circles(name, places, scores, radius * ratio, found.powers if powers else None), ""
+    places = found.places * ratio
+    if corrected is None:
+        return Circles(name, places, found.scores, radius * ratio), ""
+    added = corrected.scaled(micrograph.pixel_size).added
+    away = np.hypot(*(places[:, None] - added[None]).transpose(2, 0, 1)) if len(added) else np.ones((len(places), 1))
+    return Circles(name, places, found.scores, radius * ratio, found.powers, (away < SAME).any(axis=1)), ""
 
 
 def _ways(micrograph: Micrograph) -> Ways | None:

@@ -176,7 +176,7 @@ def test_who_only_looks_chooses_picks_and_changes_none(stage, comms, tmp_path):
     from PIL import Image
 
     Image.new("L", (120, 80), 128).save(tmp_path / "m.jpg")
-    circles = Circles("pick", places, scores, 40.0, powers)
+    circles = Circles("pick", places, scores, 40.0, powers, np.array([False, True]))
     view.show(Shot("1", "micrograph 1", tmp_path / "m.jpg", 800, 1200, 1.5, circles=circles, exposure=1))
     view.compare({1: Worth(1, scores.astype(np.float32), powers.astype(np.float32))})
     view.cut("pick", PicksCut(score_min=2.0))
@@ -191,7 +191,7 @@ def test_who_only_looks_chooses_picks_and_changes_none(stage, comms, tmp_path):
     for button in ("left", "right"):
         s.page.mouse.click(*at, button=button)
     s.settle(f"{here}.dataset.chosen === '1'")
-    assert "score 5.00" in s.page.inner_text(".cw-ex-said")
+    assert "a pick by hand, score 5.00, added" in s.page.inner_text(".cw-ex-said")
     s.page.get_by_role("checkbox", name="those cut").click()
     s.page.locator("g[aria-label='least score']").press("Delete")
     s.settle(f"{here}.dataset.kept === '2'")

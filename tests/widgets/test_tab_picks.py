@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cryowidgets.engine import inbox
-from cryowidgets.io import coordinates
+from cryowidgets.io import coordinates, corrections
 from cryowidgets.store.changes import hold
 from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import picks_data
@@ -76,9 +76,9 @@ def test_what_is_sent_is_what_the_files_hold(wire, session, looked):
     found = session.found[newest]
     assert content["exposure"] == newest and content["picks"]["name"] == "corrected"
     assert content["picks"]["radius"] == pytest.approx(160 / 0.85 / 2)
-    places, scores, powers = (numbers(buffers[i]) for i in content["picks"]["at"])
+    places, scores, powers, by_hand = (numbers(buffers[i]) for i in content["picks"]["at"])
     assert np.allclose(places.reshape(-1, 2), found.places) and np.allclose(scores, found.scores)
-    assert np.allclose(powers, found.powers)
+    assert np.allclose(powers, found.powers) and not by_hand.any()
     (content, buffers) = wire.said(looked.sheet.view, "recent")[-1]
     assert content["ids"] and set(content["ids"]) == set(session.found)
     assert np.allclose(numbers(buffers[0]), np.concatenate([session.found[id].scores for id in content["ids"]]))
@@ -218,6 +218,25 @@ def test_what_a_person_changes_holds_the_micrograph_and_is_saved_as_a_command(wi
     assert by_hand.unsaved.names == []
     said = wire.said(view, "drafts")[-1][0]["drafts"][0]
     assert said["add"] == [] and said["sent"] == {"add": [[100.0, 200.5]], "remove": [gone]}
+
+
+def test_what_a_person_has_added_is_told_apart_and_may_be_forgotten(wire, session, looked, shown):
+    newest = max(session.found)
+    name = session.store.query("SELECT name FROM exposure WHERE id = ?", (newest,))[0][0]
+    place = session.found[newest].places[3]
+    file = corrections.path(session.folder, "corrected", name)
+    corrections.write(file, corrections.Corrections(place[None] * 2, np.zeros((0, 2)), 0.85 / 2))  # of finer pixels
+    session.store.event("command", "corrected: 1 added")
+    for one in (looked, shown):
+        one.sheet.view.show(None)
+        one.refresh()
+        assert np.flatnonzero(one.sheet.view.shot.circles.by_hand).tolist() == [3]
+    assert "1 added, 0 removed on this micrograph" in html(shown.sheet.by_hand)
+    shown.sheet.by_hand.forget.click()
+    assert commands(session) == [("unpick", {"step": "corrected", "exposure": newest})]
+    file.write_text("{")
+    shown.refresh()
+    assert "nothing was corrected" in html(shown.sheet.by_hand)
 
 
 def answer(session, kind, text):
