@@ -24,6 +24,9 @@ from cryowidgets.widgets.class_sheet import ORDERS, Sheet, Table
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.window import box, put, show_if
 
+AGAIN = "ReclassifyParticles"
+"""Protocol of the steps that sort all particles once more whenever they are released."""
+
 
 class ClassesView(W.Box):
     """A gallery of classes to choose from, the class in view, and the growth of the whole."""
@@ -51,8 +54,14 @@ class ClassesView(W.Box):
         self.closely = ClassClosely()
         self.use = W.Button(description="Use these", tooltip="The particles of these classes go on, and those to come")
         self.use.on_click(lambda _: self._use())
+        self.again = W.Button(
+            description="Sort all again",
+            tooltip="Ordinary 2-D: all particles there are by now are sorted from the beginning, in several passes",
+        )
+        self.again.on_click(lambda _: self._sort_again())
+        self._again: Step | None = None
         self._said = W.HTML()
-        acting = [self.use] if page.control else []
+        acting = [self.use, self.again] if page.control else []
         counted = box([self._head, self.undo, *acting, self._said], "cw-cl-chosen", "cw-buttons")
         tools = box([self.which, self.by], "cw-cl-kinds")
         left = box([tools, self._word, self.gallery, counted], "cw-cl-left")
@@ -72,6 +81,9 @@ class ClassesView(W.Box):
             return
         name = self.which.chosen[0]
         self._follow(selecting(steps, name))
+        self._again = next((step for step in steps.values() if step.protocol == AGAIN), None)
+        show_if(self.again, self._again is not None)
+        self.again.disabled = self._again is None or not self._again.hold
         result: Any = reader.result(name)
         self._history.refresh(result)
         self._read(result)
@@ -197,6 +209,10 @@ class ClassesView(W.Box):
         if self._select is None:
             return
         self._order("set", step=self._select.name, values=self._selection.values(), scope="all")
+
+    def _sort_again(self) -> None:
+        if self._again is not None:
+            self._order("release", step=self._again.name)
 
     def _order(self, command: str, **args: Any) -> None:
         try:

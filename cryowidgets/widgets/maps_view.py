@@ -132,7 +132,9 @@ def _shown(reader: Reader, steps: Mapping[str, Step], name: str) -> Shown:
 def _solid(shown: Shown, key: str) -> Solid:
     of = shown.volume or shown.resolution
     assert of is not None
-    made = solid(key, shown.path, of.level, of.pixel_size)
+    levels = [item.level for item in (shown.volume, shown.resolution) if item is not None]
+    level = next((known for known in levels if np.isfinite(known)), float("nan"))
+    made = solid(key, shown.path, level, of.pixel_size)
     coats = []
     if shown.resolution is not None and shown.resolution.path:
         coats.append((shown.resolution.path, "local resolution", "Å", "low"))
@@ -175,9 +177,9 @@ def _words(shown: Shown) -> str:
     if of.box:
         rows.append(("box", f"{of.box}³ of {texts.number(of.pixel_size, 2, 'Å')}"))
     if found is not None:
-        rows.append(("local resolution", texts.number(found.median, 1, "Å in the middle")))
+        rows.append(("local resolution", texts.number(found.median, 1, "Å")))
         ends = f"{texts.number(found.finest, 1)} to {texts.number(found.coarsest, 1, 'Å')}"
-        rows.append(("most of it", ends if np.isfinite(found.finest) else ""))
+        rows.append(("of most places", ends if np.isfinite(found.finest) else ""))
     known = [(name, texts.safe(value)) for name, value in rows if value not in ("", texts.NONE)]
     told = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in known)
     return f"{title}{''.join(said)}<dl>{told}</dl>"

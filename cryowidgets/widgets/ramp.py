@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-STOPS = ("#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725")
-"""From dark to bright: viridis (S. van der Walt, N. Smith; CC0)."""
+STOPS = ("#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
+"""From dark to bright: viridis without its darkest tenth, which dark pages swallow (S. van der Walt, N. Smith; CC0)."""
 
 
 def colour(place: float) -> str:

@@ -117,6 +117,24 @@ def test_a_click_takes_or_leaves_a_class_and_the_count_follows(session, wire):
     assert order.args["values"] == {"keep": "11", "drop": "2", "score": 0.0}
 
 
+def test_all_is_sorted_again_where_a_person_asks(session):
+    session.sort()
+    tab = shown(session, control=True)
+    assert tab.again.layout.display == "none", "there is no such step"
+    inputs = {"particles": "extract"}
+    session.store.add_step("again", "ReclassifyParticles", Classes, {}, inputs, fold=True, hold=True)
+    refresh(session, tab)
+    assert tab.again.layout.display is None and not tab.again.disabled
+    assert tab.which.names == ["classes", "again"]
+    tab.again.click()
+    (order,) = inbox.read(session.folder)
+    assert (order.name, order.args) == ("release", {"step": "again"})
+    session.store.query("UPDATE step SET hold = 0 WHERE name = 'again'")
+    session.store.forget_steps()
+    refresh(session, tab)
+    assert tab.again.disabled, "it is under way"
+
+
 def test_the_score_decides_for_all_that_no_hand_has_touched(session, wire):
     session.choose(keep="12")
     session.sort()
