@@ -27,6 +27,9 @@ _STEP = _WIDTH / 3  # from band to band
 _LOWEST = 4  # the coarsest band has so many wavelengths in the longest side of the map
 _ROUNDS = 4  # of undoing what bands do to curves
 
+CHANCE = 1.645
+"""Deviations beyond which noise goes in one of twenty places."""
+
 
 @dataclass(frozen=True)
 class LocalResolution:
@@ -117,6 +120,10 @@ class Band:
             to_device(_window(at, m, n, deviation), like) for at, (m, n) in zip(places.at, sizes, strict=True)
         ]
         self._weight = self._summed(self._mask)
+        squares = self._summed(self._mask * self._mask, [window * window for window in self._windows])
+        volume = np.divide(self._weight**2, squares, out=np.zeros_like(squares), where=squares > 0)
+        self.freedom = np.maximum(volume * (math.prod(self._shape) / math.prod(self._grid)) * frequency**3 * _EACH, 1.0)
+        """How many independent values of noise the band has in the window at each chosen place, at least: (places,)."""
 
     def of(self, half: Any) -> Any:
         """The band of a map of which the half space is given, on the grid of the band."""
@@ -138,9 +145,9 @@ class Band:
         total = self._summed(values * self._mask)
         return np.divide(total, self._weight, out=np.zeros_like(total), where=self._weight > 1e-6)
 
-    def _summed(self, values: Any) -> np.ndarray:
+    def _summed(self, values: Any, windows: list[Any] | None = None) -> np.ndarray:
         xp = namespace(values)
-        for axis, window in enumerate(self._windows):
+        for axis, window in enumerate(self._windows if windows is None else windows):
             values = xp.moveaxis(xp.tensordot(window, values, axes=((1,), (axis,))), 0, axis)
         return asnumpy(values)[self._chosen].astype(np.float64)
 
@@ -161,15 +168,6 @@ def whitening(volume: Any, mask: Any) -> Any:
     return to_device((factor / max(float(factor.max()), 1e-30)).astype(np.float32)[numbers], volume)
 
 
-def freedom(window: float) -> float:
-    """How many independent values of noise a band has in a window at least: the same for all bands."""
-    away = np.linspace(-_WIDTH, _WIDTH, 201)
-    power, volume = np.cos(math.pi / 2 * away / _WIDTH) ** 4, np.exp(3 * away)
-    step = away[1] - away[0]
-    bands = np.square((power * volume).sum() * step) / ((power**2 * volume).sum() * step)
-    return float((4 * math.pi * window**2) ** 1.5 * 4 * math.pi * bands)
-
-
 def crossings(curves: np.ndarray, frequencies: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:
     """Where curves of correlation, one value for each band, fall below a threshold.
 
@@ -184,7 +182,7 @@ def crossings(curves: np.ndarray, frequencies: np.ndarray, threshold: float | np
         Correlation, signal over signal and noise.
     frequencies : (bands,)
         As of `Places`.
-    threshold : float or (bands,)
+    threshold : float or (bands, places)
 
     Returns
     -------
@@ -198,8 +196,8 @@ def crossings(curves: np.ndarray, frequencies: np.ndarray, threshold: float | np
     ratio = seen.copy()
     for _ in range(_ROUNDS):
         ratio *= (smear.T @ (seen / (smear @ ratio))) / share
-    limit = np.broadcast_to(np.asarray(threshold, float), frequencies.shape)
-    over = np.log(np.minimum.accumulate(ratio / (limit / (1 - limit))[:, None], axis=0))
+    limit = np.minimum(np.asarray(threshold, float), 0.99)
+    over = np.log(np.minimum.accumulate(ratio / (limit / (1 - limit)), axis=0))
     above = (over >= 0).sum(axis=0)
     last = len(frequencies) - 1
     upper, lower = np.clip(above - 1, 0, last), np.clip(above, 0, last)
@@ -220,6 +218,17 @@ def nonincreasing(curves: np.ndarray) -> np.ndarray:
         best = np.maximum.accumulate(means[::-1], axis=0)[::-1]
         np.minimum(out[first:], best, out=out[first:])
     return out
+
+
+def _independent() -> float:
+    """Volume that a band has in Fourier space, for the counting of noise, over the cube of its frequency."""
+    away = np.linspace(-_WIDTH, _WIDTH, 201)
+    power, volume = np.cos(math.pi / 2 * away / _WIDTH) ** 4, np.exp(3 * away)
+    step = away[1] - away[0]
+    return float(4 * math.pi * step * np.square((power * volume).sum()) / (power**2 * volume).sum())
+
+
+_EACH = _independent()
 
 
 def _frequencies(shape: tuple[int, ...], grid: tuple[int, ...]) -> list[np.ndarray]:

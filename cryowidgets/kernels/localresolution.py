@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.kernels.fsc import HALVES, rfftn
-from cryowidgets.kernels.localbands import WINDOW, LocalResolution, Places, crossings, whitening
+from cryowidgets.kernels.localbands import CHANCE, WINDOW, LocalResolution, Places, crossings, whitening
 from cryowidgets.kernels.xp import asnumpy, namespace
 
 __all__ = ["LocalResolution", "by_halves", "correlations"]
@@ -36,7 +36,8 @@ def by_halves(
     pixel_size : float
         Å/px.
     threshold : float
-        Correlation down to which detail counts.
+        Correlation down to which detail counts; but never less than what noise reaches by chance in one of twenty
+        places, which is more only where a few waves fill the mask.
     window : float
         Deviation of the window in wavelengths; most of what counts comes from within twice as many.
 
@@ -55,19 +56,22 @@ def by_halves(
     if not pixel_size > 0:
         raise ValueError(f"a pixel size of {pixel_size:g} Å/px: give that of the maps.")
     places = Places(asnumpy(mask), window)
-    found = crossings(correlations(half1, half2, places), places.frequencies, threshold)
+    curves, freedom = correlations(half1, half2, places)
+    limits = np.maximum(threshold, CHANCE / np.sqrt(freedom))
+    found = crossings(curves, places.frequencies, limits)
     xp = namespace(half1)
     reason = "the two halves are one and the same map" if bool(xp.all(half1 == half2)) else ""
     return places.resolution(found, pixel_size, reason)
 
 
-def correlations(half1: Any, half2: Any, places: Places) -> np.ndarray:
-    """Correlation of two maps around each place, band by band: (bands, places) float64."""
+def correlations(half1: Any, half2: Any, places: Places) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of two maps around each place, band by band, and of how many independent values: (bands, places)."""
     factor = whitening(half1 + half2, places.mask)
     one, two = rfftn(half1) * factor, rfftn(half2) * factor
-    curves = []
+    curves, freedom = [], []
     for band in places.bands(half1):
         a, b = band.of(one), band.of(two)
         power = np.sqrt(band.mean(a * a) * band.mean(b * b))
         curves.append(np.divide(band.mean(a * b), power, out=np.zeros_like(power), where=power > 0))
-    return np.stack(curves)
+        freedom.append(band.freedom)
+    return np.stack(curves), np.stack(freedom)

@@ -16,16 +16,16 @@ import numpy as np
 import scipy.ndimage
 
 from cryowidgets.kernels.fsc import rfftn
-from cryowidgets.kernels.localbands import WINDOW, Band, LocalResolution, Places, crossings, freedom, whitening
+from cryowidgets.kernels.localbands import CHANCE, WINDOW, Band, LocalResolution, Places, crossings, whitening
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
 SIGNAL = 1 / 3
 """Power of the signal over that of the noise down to which detail counts: halves of such a map correlate to 0.143."""
 
-_CHANCE = 1.645  # deviations that noise goes beyond in one of twenty places
 _LEAST = 0.01  # of the box must be solvent
 _FLAT = 1e-5  # solvent with less of the particle's energy than this was made so by a mask
 _APART = (6.0, 3.0, 0.0)  # px from the mask to the solvent, the first that leaves some: blur goes beyond masks
+_AS_LIVELY = 0.7  # of the deviation nearer to the particle: so noisy are corners that nobody has emptied
 _SOFT = 6.0  # px over which the solvent's weight rises from its edge
 
 
@@ -67,7 +67,7 @@ def by_noise(
     nothing = np.zeros(int(places.chosen.sum()))
     if not len(nothing):
         return places.resolution(nothing, pixel_size, "")
-    solvent = _solvent(mask)
+    solvent = _solvent(mask, asnumpy(volume))
     if float(solvent.mean()) < _LEAST:
         return places.resolution(nothing, pixel_size, "the mask leaves no solvent to tell what noise is like")
     factor = whitening(volume, mask)
@@ -76,8 +76,7 @@ def by_noise(
     xp = namespace(volume)
     level = float(xp.sum(volume * weight)) / float(solvent.sum())
     alone = rfftn((volume - level) * weight) * factor
-    ratio = max(signal, _CHANCE * math.sqrt(2 / freedom(window)))
-    curves = []
+    curves, limits = [], []
     for band in places.bands(volume):
         power = band.mean(_energy(band, half))
         wave = band.of(alone)
@@ -86,7 +85,10 @@ def by_noise(
             reason = "the solvent is flat, as a mask leaves it: give the map without one, or maps of two halves"
             return places.resolution(nothing, pixel_size, reason)
         curves.append(1 - np.divide(noise, power, out=np.ones_like(power), where=power > 0))
-    return places.resolution(crossings(np.stack(curves), places.frequencies, ratio / (1 + ratio)), pixel_size, "")
+        ratio = np.maximum(signal, CHANCE * np.sqrt(2 / band.freedom))
+        limits.append(ratio / (1 + ratio))
+    found = crossings(np.stack(curves), places.frequencies, np.stack(limits))
+    return places.resolution(found, pixel_size, "")
 
 
 def _energy(band: Band, half: Any) -> Any:
@@ -98,12 +100,15 @@ def _energy(band: Band, half: Any) -> Any:
     return energy
 
 
-def _solvent(mask: np.ndarray) -> np.ndarray:
-    """Weight of the solvent: outside of the mask, in the ball that fits into the box; programs leave corners empty."""
+def _solvent(mask: np.ndarray, volume: np.ndarray) -> np.ndarray:
+    """Weight of the solvent, outside of the mask; where a program has left the corners empty, without them."""
     axes = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in mask.shape), indexing="ij", sparse=True)
-    radii = np.asarray(sum(np.square(axis / (n / 2)) for axis, n in zip(axes, mask.shape, strict=True)))
-    ball = radii <= 1
-    depth = scipy.ndimage.distance_transform_edt((mask < 1e-3) & ball)
+    ball = np.asarray(sum(np.square(axis / (n / 2)) for axis, n in zip(axes, mask.shape, strict=True))) <= 1
+    outside = mask < 1e-3
+    corners, rest = volume[outside & ~ball], volume[outside & ball]
+    if len(rest) and not (len(corners) and corners.std() > _AS_LIVELY * rest.std()):
+        outside &= ball
+    depth = scipy.ndimage.distance_transform_edt(outside) if not outside.all() else np.full(mask.shape, _SOFT)
     for apart in _APART:
         weight = np.square(np.sin(math.pi / 2 * np.clip((depth - apart) / _SOFT, 0, 1))).astype(np.float32)
         if weight.mean() >= 3 * _LEAST:
