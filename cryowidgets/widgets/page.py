@@ -175,8 +175,8 @@ class Tab(W.Box):
     title: ClassVar[str] = ""
     """Its name in the row of tabs."""
     place: ClassVar[int] = 100
-    """Where it stands in the row: Overview 10, Exposures 20, Particles 30, Workflow 40, System 50, Alerts 60, Report
-    70."""
+    """Where it stands in the row: Overview 10, Exposures 20, Picks 30, Classes 32, Map 34, Workflow 40, System 50,
+    Alerts 60, Report 70."""
 
     def __init__(self, page: Page, parts: Sequence[W.Widget] = ()) -> None:
         self.page = page

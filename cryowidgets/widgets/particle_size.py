@@ -142,7 +142,7 @@ def curve(size: ParticleSize | None) -> str:
         unit = " Å" if anchor == "end" else ""
         parts.append(f"<text x='{at}' y='{HEIGHT - 4}' text-anchor='{anchor}'>{value:.0f}{unit}</text>")
     return (
-        f"<svg class='cw-picks-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' "
+        f"<svg class='cw-picks-curve' viewBox='0 0 {WIDTH} {HEIGHT}' preserveAspectRatio='xMinYMid' role='img' "
         f"aria-label='How much there is of each diameter'>{''.join(parts)}</svg>"
     )
 

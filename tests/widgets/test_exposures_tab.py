@@ -13,6 +13,7 @@ from cryowidgets.store.todo import todo
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.tab_exposures import ExposuresTab
 from tests.filled import FilledSession
+from tests.picked import PickedSession
 from tests.widgets.test_dashboard import everything, html
 
 EVERYTHING = dict(type="need", view="a", first=0, count=200)
@@ -412,3 +413,18 @@ def test_what_is_new_appears_in_its_place(wire, small):
         look(tab, reader)
         rows = reader.rows("align")
         assert ids(tab) == rows["exposure"][np.argsort(-rows["motion_total"])].tolist()
+
+
+def test_picks_of_any_step_lie_over_the_micrograph(wire, tmp_path):
+    session = PickedSession(tmp_path / "picked")
+    session.arrive(2)
+    session.process(pictures=False)
+    session.pick()
+    with Reader(session.folder) as reader:
+        tab = made(session.folder, reader, control=False)
+        closely = tab.closely
+        assert closely.overlay.names == ["pick", "corrected", "kept"] and closely.overlay.chosen == ["kept"]
+        wire.hear(closely.overlay, type="tap", name="pick")
+        tab.refresh(reader)
+        assert closely.micrograph.shot.circles.name == "pick" and closely.micrograph.shot.circles.powers is None
+    session.close()
