@@ -71,10 +71,19 @@ class Selection:
             return replace(free, drop=free.drop | {identity})
         return replace(free, keep=free.keep | {identity})
 
-    def say(self, table: Table) -> str:
-        """How many classes and particles go on."""
+    def everything(self, table: Table) -> Selection:
+        """The same with all classes taken by hand."""
+        keep = frozenset(table.identity.tolist()) if _judged(table) else frozenset()
+        return replace(self, keep=keep, drop=frozenset())
+
+    def nothing(self, table: Table) -> Selection:
+        """The same with all classes left out by hand."""
+        return replace(self, keep=frozenset(), drop=frozenset(table.identity.tolist()))
+
+    def say(self, table: Table, sorted: int) -> str:
+        """How many classes and particles go on, of those that were `sorted`."""
         chosen = self.accepted(table)
-        n, m = int(table.particles[chosen].sum()), int(table.particles.sum())
+        n, m = int(table.particles[chosen].sum()), max(int(table.particles.sum()), sorted)
         share = f" ({100 * n / m:.0f} %)" if m else ""
         return (
             f"{texts.thousands(n)} of {texts.thousands(m)} particles accepted{share}, in {int(chosen.sum())} of "

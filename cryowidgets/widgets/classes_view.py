@@ -38,6 +38,7 @@ class ClassesView(W.Box):
         self._stamp = ""
         self._past: Sheet | None = None
         self._past_of: tuple = ()
+        self._grown_of: tuple = ()
         self._looked: int | None = None
         self._history = History()
         self._moment: int | None = None  # batch that a person went back to
@@ -49,8 +50,12 @@ class ClassesView(W.Box):
         self.by = Choice(ORDERS, lambda _: self._arrange(), "sorted by")
         self.gallery = ClassGallery(self._tap, self._look, self._least, self._frame, "No classes yet.")
         self._head, self._word, self._grown = W.HTML(), W.HTML(), W.HTML()
-        self.undo = Choice([], lambda _: self._undo(), "", kind="press")
-        self.undo.hints = {"undo": "back to the choice of the project"}
+        self.undo = Choice([], self._press, "", kind="press")
+        self.undo.hints = {
+            "all": "take all classes",
+            "none": "leave all classes out",
+            "undo": "back to the choice of the project",
+        }
         self.closely = ClassClosely()
         self.use = W.Button(description="Use these", tooltip="The particles of these classes go on, and those to come")
         self.use.on_click(lambda _: self._use())
@@ -89,7 +94,10 @@ class ClassesView(W.Box):
         self._read(result)
         self._go_back()
         self._remember()
-        put(self._grown, growth(reader.rows(name)))
+        key = (name, result.id if result is not None else None)
+        if key != self._grown_of:
+            self._grown_of = key
+            put(self._grown, growth(reader.rows(name)))
         self._arrange()
         self._hear(reader)
 
@@ -152,9 +160,10 @@ class ClassesView(W.Box):
             table.identity[taken].tolist(), table.identity[byhand].tolist(), self._looked, selection.least
         )
         moved = selection != self._saved
-        put(self._head, _counted(table, taken, selection, moved and not self.page.control))
-        if self.undo.names != (["undo"] if moved else []):
-            self.undo.names = ["undo"] if moved else []
+        put(self._head, _counted(table, taken, selection, self._result, moved and not self.page.control))
+        names = ["all", "none", *(["undo"] if moved else [])]
+        if self.undo.names != names:
+            self.undo.names = names
         self.use.disabled = self._select is None or not moved
         row = next(iter(np.flatnonzero(table.identity == self._looked)), None)
         said = ""
@@ -185,8 +194,15 @@ class ClassesView(W.Box):
             self._moment = moments[at].batch if at < len(moments) - 1 else None
         self.page.wake()
 
-    def _undo(self) -> None:
-        self._selection = self._saved
+    def _press(self, name: str) -> None:
+        if self._sheet is None:
+            return
+        if name == "undo":
+            self._selection = self._saved
+        elif name == "all":
+            self._selection = self._selection.everything(self._sheet.table)
+        else:
+            self._selection = self._selection.nothing(self._sheet.table)
         self._mark()
 
     def _other(self) -> None:
@@ -247,8 +263,11 @@ def _tile(table: Table, row: int) -> Tile:
     return Tile(int(table.identity[row]), row, lines, ", ".join(said), mark)
 
 
-def _counted(table: Table, taken: np.ndarray, selection: Selection, alone: bool) -> str:
-    share = table.particles[taken].sum() / max(table.particles.sum(), 1)
+def _counted(table: Table, taken: np.ndarray, selection: Selection, result: Classes | None, alone: bool) -> str:
+    total = max(int(table.particles.sum()), result.particles if result is not None else 0, 1)
+    share, gone = table.particles[taken].sum() / total, total - int(table.particles.sum())
     bar = f"<div class='cw-cl-bar' aria-hidden='true'><i style='width: {100 * share:.1f}%'></i></div>"
-    note = " <span class='cw-soft'>only you see this</span>" if alone else ""
-    return f"{bar}<p role='status'><b>{selection.say(table)}</b>{note}</p>"
+    notes = [f"{texts.thousands(gone)} are of classes that are no more"] if gone > 0 and len(table) else []
+    notes += ["only you see this"] if alone else []
+    note = f" <span class='cw-soft'>{'; '.join(notes)}</span>" if notes else ""
+    return f"{bar}<p role='status'><b>{selection.say(table, total)}</b>{note}</p>"

@@ -144,6 +144,11 @@ def test_the_score_decides_for_all_that_no_hand_has_touched(session, wire):
     assert "only you see this" in tab._head.value
     tab.undo.choose("undo")
     assert accepted(wire, tab) == [*range(1, GOOD + 1), 12]
+    tab.undo.choose("none")
+    assert accepted(wire, tab) == [] and "<b>0 of" in tab._head.value
+    tab.undo.choose("all")
+    assert accepted(wire, tab) == list(range(1, 13)) and "(100 %)" in tab._head.value
+    tab.undo.choose("undo")
     assert inbox.read(session.folder) == []
 
 
@@ -278,6 +283,13 @@ def test_a_selection_means_what_the_step_does(keep, drop, least, judged):
     model = ClassModel(**{name: getattr(table, name) for name in table.__dataclass_fields__ if name != "slot"})
     step = SelectClasses(**selection.values())
     assert step.chosen(model) == set(table.identity[selection.accepted(table)].tolist())
+
+
+@given(identities, identities, st.booleans())
+def test_all_and_none(keep, drop, judged):
+    table = _table(20, judged)
+    selection = Selection(keep - drop, drop - keep)
+    assert selection.everything(table).accepted(table).all() and not selection.nothing(table).accepted(table).any()
 
 
 @given(identities, identities, st.floats(0, 1))
