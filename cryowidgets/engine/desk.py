@@ -19,8 +19,7 @@ from cryowidgets.errors import CryowidgetsError, WorkflowError
 from cryowidgets.model import Item
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
-from cryowidgets.store.changes import hold
-from cryowidgets.store.changes import redo
+from cryowidgets.store.changes import hold, redo
 from cryowidgets.store.cleaning import fold_lacks, missing, want
 from cryowidgets.store.database import Step
 from cryowidgets.store.reach import upstream

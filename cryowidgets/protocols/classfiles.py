@@ -42,8 +42,8 @@ class ClassModel:
     Attributes
     ----------
     identity, parent : (k,) int
-        A slot whose class died and that began anew has another identity, and knows the one that it came from; a parent
-        of 0 is none.
+        A slot whose class died and that began anew has another identity, and knows the one that it came from. They are
+        counted from 1; the identity of an empty slot is 0, and so is the parent of a class that came from none.
     particles, age : (k,) int
         Particles so far, batches that it has lived through.
     share, resolution, size, score : (k,) float
@@ -88,8 +88,8 @@ def write_model(path: str | os.PathLike, model: Any, averages: str, pixel_size: 
     table: dict[str, Any] = {"rlnReferenceImage": [f"{i:06d}@{averages}" for i in range(1, count + 1)]}
     for name, column in _COLUMNS.items():
         values = np.asarray(getattr(model, name))
-        if name == "resolution":
-            values = np.where(np.isfinite(values), values, UNKNOWN)
+        if name in ("resolution", "score"):
+            values = np.where(np.isfinite(values), values, UNKNOWN if name == "resolution" else 0.0)
         table[column] = values.astype(int) if name == "good" else values
         if name == "resolution":
             table["rlnAccuracyRotations"] = np.full(count, UNKNOWN)
