@@ -1,7 +1,8 @@
 // A map as a surface to be turned and as three slices. The level of the surface is drawn into the slices as well.
 
 const FULL = 460; // pixels along an edge of the surface at rest
-const QUICK = 230; // the same while it moves
+const QUICK = [110, 230]; // the same while it moves: as many as this computer draws in the time below
+const PACE = [25, 70]; // ms
 const REST = 160; // ms without a movement before it is drawn in full
 const WAYS = { z: [1, 2, 0], y: [0, 2, 1], x: [0, 1, 2] }; // of a slice: across, down, through, as axes x, y, z
 const DALTONS = 1 / 1.21; // of protein in an Å³ (Harpaz et al. 1994, doi:10.1016/S0969-2126(00)00065-4)
@@ -37,6 +38,7 @@ async function render({ model, el, signal }) {
   let timer = 0;
   let due = 0;
   let picture = null;
+  let quick = QUICK[1];
   const at = { x: 0.5, y: 0.5, z: 0.5 };
 
   function start() {
@@ -60,7 +62,9 @@ async function render({ model, el, signal }) {
     const scale = (2.1 * map.reach) / (pixels * zoom);
     const begun = performance.now();
     const seen = cast(map, { turn: rows, scale }, level, picture, coat?.values, coat?.ramp);
-    el.dataset.took = Math.round(performance.now() - begun);
+    const took = performance.now() - begun;
+    el.dataset.took = Math.round(took);
+    if (side === quick) quick = Math.round(Math.min(QUICK[1], Math.max(QUICK[0], quick * (took > PACE[1] ? 0.8 : took < PACE[0] ? 1.15 : 1))));
     const small = document.createElement("canvas");
     small.width = small.height = pixels;
     small.getContext("2d").putImageData(picture, 0, 0);
@@ -76,7 +80,7 @@ async function render({ model, el, signal }) {
     el.dataset.turn = turn.flat().map((v) => v.toFixed(2)).join(" ");
   };
   const soon = () => {
-    due ||= requestAnimationFrame(() => draw(QUICK));
+    due ||= requestAnimationFrame(() => draw(quick));
     clearTimeout(timer);
     timer = setTimeout(() => draw(FULL), REST);
   };
