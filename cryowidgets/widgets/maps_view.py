@@ -135,14 +135,15 @@ def _solid(shown: Shown, key: str) -> Solid:
     levels = [item.level for item in (shown.volume, shown.resolution) if item is not None]
     level = next((known for known in levels if np.isfinite(known)), float("nan"))
     made = solid(key, shown.path, level, of.pixel_size)
-    coats = []
+    dense = made.values >= 65535 * 0.5 * (made.level - made.low) / (made.high - made.low)
+    coats: list[tuple[str, str, str, str, np.ndarray | None]] = []
     if shown.resolution is not None and shown.resolution.path:
-        coats.append((shown.resolution.path, "local resolution", "Å", "low"))
+        coats.append((shown.resolution.path, "local resolution", "Å", "low", None))
     if shown.volume is not None and shown.volume.deviation:
-        coats.append((shown.volume.deviation, "where starts differ", "", "high"))
-    for path, name, unit, bright in coats:
+        coats.append((shown.volume.deviation, "where starts differ", "", "high", dense))
+    for path, name, unit, bright, where in coats:
         try:
-            worn = coat(path, name, unit, bright)
+            worn = coat(path, name, unit, bright, where)
         except InputError:
             continue  # the map is there all the same
         if worn.values.shape == made.values.shape:

@@ -74,21 +74,28 @@ def solid(key: str, path: str | Path, level: float, pixel_size: float = 0.0) -> 
     return Solid(key, values, known * len(volume) / len(small), low, high, level)
 
 
-def coat(path: str | Path, name: str, unit: str, bright: str = "low") -> Coat:
+def coat(path: str | Path, name: str, unit: str, bright: str = "low", where: np.ndarray | None = None) -> Coat:
     """Read a map of numbers to colour by; where it is 0 or not finite there is none.
 
     The ends of the ramp are the 2nd and the 98th percentile, so that a few odd places do not take all colours.
 
+    Parameters
+    ----------
+    where : array of bool, optional
+        Where there is anything to colour, as large as what is sent; everywhere by default.
+
     Raises
     ------
     InputError
-        As `solid`; or it holds no number.
+        As `solid`; or it holds no number there.
     """
     volume = read(path)
     step = len(volume) / min(len(volume), SIDE)
     at = np.minimum((np.arange(min(len(volume), SIDE)) * step + step / 2).astype(int), len(volume) - 1)
     near = volume[np.ix_(at, at, at)]
-    there = np.isfinite(near) & (near > 0)
+    there = near > 0
+    if where is not None and where.shape == there.shape:
+        there &= where
     if not there.any():
         raise InputError(f"{path} holds no numbers above 0.")
     low, high = (float(v) for v in np.percentile(near[there], (2, 98)))

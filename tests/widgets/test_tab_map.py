@@ -156,6 +156,19 @@ def test_a_coat_of_nothing_is_refused(tmp_path):
         coat(tmp_path / "m.mrc", "local resolution", "Å")
 
 
+def test_where_starts_differ_is_told_of_the_particle_and_not_of_the_solvent(store, wire):
+    name = "steps/volume/deviation.mrc"
+    add_map(store, store.folder, deviation=name)
+    whole = mrc.read(store.folder / "steps/volume/map_001.mrc")
+    spread = np.where(whole > 0.3 * whole.max(), 0.2, 0.1).astype(np.float32)
+    spread[:4] = 50.0  # an edge of the box, far from anything
+    mrc.write(store.folder / name, spread, PIXEL)
+    message, buffers = wire.said(shown(store).map, "map")[-1]
+    assert [coat["name"] for coat in message["coats"]] == ["local resolution", "where starts differ"]
+    assert (message["coats"][1]["low"], message["coats"][1]["high"]) == pytest.approx((0.1, 0.2))
+    assert not np.frombuffer(buffers[2], np.uint8).reshape(whole.shape)[:4].any()
+
+
 def test_an_even_map_is_no_error(tmp_path):
     mrc.write(tmp_path / "m.mrc", np.full((16, 16, 16), 3.0, np.float32))
     made = solid("k", tmp_path / "m.mrc", np.nan)
