@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from cryowidgets.io import mrc
+from cryowidgets.io import mrc, star
 from cryowidgets.model import Movie, Particles
 from cryowidgets.protocols.base import Protocol
 
@@ -21,3 +23,15 @@ class Cut(Protocol):
         count, box, _ = header.shape
         assert Path(metadata).is_file()
         return Particles(path=path, metadata=metadata, count=count, box=box, pixel_size=8.0, diameter=170.0)
+
+
+class CutOwn(Cut):
+    """The same with a stack of its own, so that it can be cleaned and made again."""
+
+    def process(self, movie, out):
+        found = super().process(movie, out)
+        blocks = star.read(found.metadata)
+        names = [f"{i:06d}@{out.name('.mrcs')}" for i in range(1, found.count + 1)]
+        shutil.copyfile(found.path, out.file(".mrcs"))
+        star.write(out.file(".star"), {**blocks, "particles": {**blocks["particles"], "rlnImageName": names}})
+        return replace(found, path=out.name(".mrcs"), metadata=out.name(".star"))
