@@ -84,7 +84,7 @@ class SortedSession:
             metadata=f"{stem}.star",
             model=f"{stem}_model.star",
             count=self.classes,
-            particles=int(particles.sum()),
+            particles=total if self.program else int(particles.sum()),
             box=BOX,
             pixel_size=PIXEL,
             resolution=float(resolution.min()),

@@ -39,7 +39,8 @@ def growth(rows: Columns) -> str:
     cells = [
         ("particles sorted", texts.thousands(int(total[-1]))),
         ("in good classes", texts.thousands(int(good[-1])) if judged else ""),
-        ("good classes", f"{int(good_classes[-1])} of {int(rows['count'][-1])}" if judged else str(rows["count"][-1])),
+        ("good classes", f"{int(good_classes[-1])} of {int(rows['count'][-1])}" if judged else ""),
+        ("classes", "" if judged else str(rows["count"][-1])),
         ("particles per hour", texts.thousands(round(_pace(time, total))) if time[-1] - time[0] > SHORT else ""),
         ("sorted per second", texts.number(rate, 0) if np.isfinite(rate) else ""),
         ("finest class", texts.number(float(rows["resolution"][-1]), 1, "Å")),

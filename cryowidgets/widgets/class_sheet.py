@@ -50,7 +50,7 @@ class Table:
         """Some of the rows, or all in another order."""
         return Table(**{name: getattr(self, name)[chosen] for name in self.__dataclass_fields__})
 
-    def order(self, by: str) -> np.ndarray:
+    def order(self, by: str = "share") -> np.ndarray:
         """Rows as they are shown: by one of `ORDERS`, the best first; what is unknown comes last."""
         values = {
             "share": -self.share,
@@ -141,7 +141,8 @@ def table_of(classes: Classes) -> Table:
         The file of the model is missing or has no classes.
     """
     model = classfiles.read_model(classes.model)
-    others = np.rint(np.nan_to_num(model.share) * classes.particles).astype(np.int64)
+    ends = np.rint(np.cumsum(np.nan_to_num(model.share)) * classes.particles).astype(np.int64)
+    others = np.diff(ends, prepend=0)  # so that they add up to all
     count = len(model)
     table = Table(
         identity=model.identity,

@@ -143,8 +143,14 @@ class ClassesView(W.Box):
             self.closely.show(None, None, None, NOTHING, "")
             put(self._head, "")
             return
-        self.gallery.scored = bool(np.isfinite(self._sheet.table.score).any())
-        self.gallery.show(sheet, [_tile(sheet.table, row) for row in sheet.table.order(self.by.chosen[0])])
+        newest = self._sheet.table
+        self.gallery.scored = bool(np.isfinite(newest.score).any())
+        names = [name for name in ORDERS if np.isfinite(getattr(newest, name)).any()]
+        if names != self.by.names:
+            with self.by.hold_sync():
+                self.by.names = names
+                self.by.chosen = [name for name in self.by.chosen if name in names] or names[:1]
+        self.gallery.show(sheet, [_tile(sheet.table, row) for row in sheet.table.order(*self.by.chosen)])
         self._mark()
         batches = [moment.batch for moment in self._history.moments]
         at = batches.index(self._moment) if self._moment in batches else len(batches) - 1

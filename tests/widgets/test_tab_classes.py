@@ -92,7 +92,8 @@ def test_relions_classes_are_shown_without_what_relion_does_not_say(tmp_path, wi
     assert {c["mark"] for c in message["classes"]} == {""}
     assert tab.gallery.scored is False
     assert len(accepted(wire, tab)) == 12, "without scores all are let pass"
-    assert "in 12 of 12 classes" in tab._head.value
+    assert "5\u202f000 of 5\u202f000 particles accepted (100 %), in 12 of 12 classes" in tab._head.value
+    assert tab.by.names == ["share", "resolution"]
     tab.gallery._receive({"type": "look", "id": 2})
     refresh(session, tab)
     assert "Class 2" in tab.closely._head.value and "score" not in tab.closely._facts.value
