@@ -13,8 +13,8 @@ They may be arrays of numpy, cupy, or another library of the array API standard.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,9 @@ from cryowidgets.kernels.classifyrings import Rings
 from cryowidgets.kernels.classifyscore import ClassTable
 from cryowidgets.kernels.classifysearch import Found, Model, Search, grid
 from cryowidgets.kernels.classifysums import Sums, add_up, probabilities
-from cryowidgets.kernels.xp import namespace, to_device
+from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
-__all__ = ["Assigned", "ClassTable", "Lens", "Settings", "Sorting"]
+__all__ = ["Assigned", "ClassTable", "Lens", "Settings", "Sorting", "again", "static"]
 
 LEAST = 20
 """Pictures from which on there is something to be sorted."""
@@ -117,7 +117,10 @@ class Assigned:
 
     @classmethod
     def together(cls, parts: Sequence[Assigned]) -> Assigned:
-        """Of several lots, one after the other."""
+        """Of several lots, one after the other; of none where there are none."""
+        if not parts:
+            number, figure = np.zeros(0, np.int64), np.zeros(0)
+            return cls(number, number, figure, np.zeros((0, 2)), figure, figure)
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
@@ -182,11 +185,11 @@ class Sorting:
     def assign(self, pictures: Any, lens: Lens, ctf: Rows) -> Assigned:
         """Say where pictures belong; nothing is learnt. Arguments as for `begin`."""
         _check(self.settings, pictures, ctf)
-        model = self._learning.model()
         parts = []
         for some in _pieces(pictures.shape[0], self._learning.size):
             data = self._sampled(*_some(pictures, lens, ctf, some))
-            parts.append(self._assigned(*self._compared(*data, model)))
+            self._calibrate(*data)
+            parts.append(self._assigned(*self._compared(*data, self._learning.model())))
         return Assigned.together(parts)
 
     def averages(self) -> np.ndarray:
@@ -229,9 +232,13 @@ class Sorting:
 
     def _learn(self, pictures: Any, lens: Lens, ctf: Rows) -> Assigned:
         learning = self._learning
-        data, model = self._sampled(pictures, lens, ctf), learning.model()
+        data = self._sampled(pictures, lens, ctf)
+        self._calibrate(*data)
+        model = learning.model()
         found, weights = self._compared(*data, model)
         assigned = self._assigned(found, weights)
+        if learning.fixed:
+            return assigned
         learning.learn(self._sums(*data, model.averages, found, weights))
         for slot, members in learning.places(found):
             index, take = to_device(members, pictures), namespace(pictures).take
@@ -240,6 +247,18 @@ class Sorting:
             part = take(data[0], index, axis=0), take(data[1], index, axis=0), model.averages
             learning.replace(slot, int(found.slot[members[0], 0]), self._sums(*part, found.of(members), some))
         return assigned
+
+    def _calibrate(self, halves: Any, transfer: Any) -> None:
+        """Find the noise, and the scale of given references, in the first pictures that are compared with them."""
+        learning = self._learning
+        if not learning.fixed or learning.sums.seen:
+            return
+        power = np.mean(np.abs(asnumpy(halves)).astype(np.float64) ** 2, axis=(0, 2))
+        learning.scale(1.0, power)
+        for wanted in (100.0, None, None):
+            found, _ = self._compared(halves, transfer, learning.model())
+            norm, product = found.norm[:, 0].mean(), found.product[:, 0].mean()
+            learning.scale(np.sqrt(wanted / norm) if wanted else max(product / norm, 0.05), power)
 
     def _sampled(self, pictures: Any, lens: Lens, ctf: Rows) -> tuple[Any, Any]:
         """Half rings, and the transfer functions there."""
@@ -277,6 +296,105 @@ class Sorting:
         return Assigned(slot, identity, 180 - (180 - psi) % 360, shift, weights[:, 0], score.astype(np.float64))
 
 
+Batch = tuple[Any, Lens, Rows]
+"""Pictures, their lens, and the rows of their CTF: what `Sorting.begin` takes."""
+
+
+def again(
+    settings: Settings, batches: Callable[[], Iterable[Batch]], start: Sorting | None = None, passes: int = 2
+) -> tuple[Sorting, list[Assigned]]:
+    """Ordinary 2-D classification: all particles together, several times over.
+
+    Some thousand of them, from everywhere, are sorted first. Then all are gone through once as if they were just
+    coming, and `passes` times with the averages kept as they are until all have been compared.
+
+    Parameters
+    ----------
+    batches : callable
+        Gives the batches, the same ones each time; one is in memory at a time.
+    start : Sorting, optional
+        Where to go on from, in place of those some thousand.
+    passes : int
+        At least 1.
+
+    Returns
+    -------
+    Sorting
+    list of Assigned
+        One for each batch, by the averages before the last pass.
+    """
+    sorting = Sorting.of(start.arrays()) if start else Sorting.begin(settings, *_sample(settings, batches()))
+    for batch in batches():
+        sorting.add(*batch)
+    learning = sorting._learning
+    learning.calm()
+    assigned: list[Assigned] = []
+    for _ in range(max(passes, 1)):
+        total, model = None, learning.model()
+        assigned = []
+        for pictures, lens, ctf in batches():
+            _check(settings, pictures, ctf)
+            parts = []
+            for index in _pieces(pictures.shape[0], learning.size):
+                data = sorting._sampled(*_some(pictures, lens, ctf, index))
+                found, weights = sorting._compared(*data, model)
+                sums = sorting._sums(*data, model.averages, found, weights)
+                total = sums if total is None else total + sums
+                parts.append(sorting._assigned(found, weights))
+            assigned.append(Assigned.together(parts))
+        if total is not None:
+            learning.learn_all(total)
+    for part in assigned:
+        learning.count(part.klass)
+    return sorting, assigned
+
+
+def static(
+    references: np.ndarray,
+    reference_pixel_size: float,
+    settings: Settings,
+) -> Sorting:
+    """Sort into given classes, which never change.
+
+    The first pictures that come tell the variance of the noise and the scale of the references.
+
+    Parameters
+    ----------
+    references : (k, side, side)
+        Protein bright, free of the lens, centred; of any size. One without content stays an empty class.
+    reference_pixel_size : float
+        Å/px.
+    settings : Settings
+        Of the pictures; ``classes`` is the number of references.
+    """
+    rings = settings.rings()
+    references = np.asarray(references, np.float32)
+    learning = Learning.new(rings, len(references), settings.seed)
+    learning.hold(rings.of_references(references, reference_pixel_size))
+    return Sorting(replace(settings, classes=len(references)), learning)
+
+
+def _sample(settings: Settings, batches: Iterable[Batch]) -> Batch:
+    """Pictures from all batches with one lens, each as likely as any other, no more than `_START`."""
+    rng = np.random.default_rng([settings.seed, 0x616761])
+    lens: Lens | None = None
+    kept: list[tuple[float, Any, tuple[float, ...]]] = []
+    for pictures, its_lens, ctf in batches:
+        _check(settings, pictures, ctf)
+        lens = lens or its_lens
+        if its_lens != lens:
+            continue
+        rows, pictures = np.stack([np.asarray(x, float) for x in ctf], axis=1), asnumpy(pictures)
+        keys = rng.uniform(size=len(rows))
+        border = kept[-1][0] if len(kept) >= _START else np.inf
+        kept += [(keys[i], pictures[i].copy(), rows[i]) for i in np.flatnonzero(keys < border)]
+        kept = sorted(kept, key=lambda one: one[0])[:_START]
+    if lens is None:
+        raise InputError("There are no particles to be sorted: give at least one batch.")
+    rows = np.stack([one[2] for one in kept])
+    return np.stack([one[1] for one in kept]), lens, list(rows.T)
+
+
 def _check(settings: Settings, pictures: Any, ctf: Rows) -> None:
     shape = tuple(pictures.shape)
     if len(shape) != 3 or shape[1:] != (settings.box, settings.box):
@@ -294,7 +412,7 @@ def _check(settings: Settings, pictures: Any, ctf: Rows) -> None:
 
 def _pieces(count: int, size: int) -> list[np.ndarray]:
     """Numbers of the pictures in lots of about `size`, none of them much smaller than the others."""
-    return np.array_split(np.arange(count), max(round(count / size), 1))
+    return np.array_split(np.arange(count), max(round(count / size), 1)) if count else []
 
 
 def _some(pictures: Any, lens: Lens, ctf: Rows, index: np.ndarray) -> tuple[Any, Lens, Rows]:
@@ -306,5 +424,5 @@ def _each(like: Any, work: Callable[[slice], Any]) -> list[Any]:
     """Do the work on slices of the pictures, on the host on as many threads as there may be."""
     count, host = like.shape[0], namespace(like) is np
     size = _CHUNK if host else _DEVICE_CHUNK
-    parts = [slice(first, min(first + size, count)) for first in range(0, count, size)] or [slice(0, 0)]
+    parts = [slice(first, min(first + size, count)) for first in range(0, count, size)]
     return cpu.each(work, parts) if host else [work(part) for part in parts]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -39,17 +39,19 @@ class Learning:
         Pictures and batches so far, steps of learning, identities given.
     limit, heat
         See `Model`.
+    fixed : bool
+        Whether averages were given, and stay.
     """
 
     _STATE = ("identity", "parent", "born", "particles")
-    _NUMBERS = ("repeated", "taken", "batches", "step", "named", "limit", "heat", "seed")
+    _NUMBERS = ("repeated", "taken", "batches", "step", "named", "limit", "heat", "seed", "fixed")
 
     def __init__(self, rings: Rings, sums: Sums) -> None:
         self.rings, self.sums = rings, sums
         classes = sums.count.shape[1]
         self.identity, self.parent = np.full(classes, -1), np.full(classes, -1)
         self.born, self.particles = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
-        self.repeated, self.heat = 0.0, 1.0
+        self.repeated, self.heat, self.fixed = 0.0, 1.0, False
         self.taken = self.batches = self.step = self.named = self.seed = 0
         self.limit = len(rings.numbers)
 
@@ -71,7 +73,7 @@ class Learning:
     @property
     def size(self) -> int:
         """Pictures that are learnt from at once."""
-        return int(np.clip(12 * self.classes, 200, 600))
+        return int(np.clip(12 * self.classes, 100, 600))
 
     @property
     def coarse(self) -> float:
@@ -130,6 +132,29 @@ class Learning:
         if self.step % _CENTRE == 0:
             self._centre()
 
+    def learn_all(self, sums: Sums) -> None:
+        """Put the sums of all pictures in the place of those so far."""
+        self.sums, self.repeated = sums, sums.seen
+        self._centre()
+
+    def calm(self) -> None:
+        """Compare all detail, and forget where pictures were assigned: all are about to be assigned anew."""
+        self.march(1.0)
+        self.particles[:] = 0
+
+    def hold(self, averages: np.ndarray) -> None:
+        """Have these averages (k, rings, harmonics) for good; where one is without content there is none."""
+        some = np.abs(averages).max(axis=(1, 2)) > 0
+        self._named(np.flatnonzero(some), -1)
+        self.fixed = True
+        ones = np.ones((2, *averages.shape[:2])) * 0.5
+        self.sums = replace(self.sums, waves=np.stack([0.5 * averages] * 2).astype(np.complex64), lens=ones)
+
+    def scale(self, factor: float, power: np.ndarray) -> None:
+        """Multiply given averages, and set the mean power of pictures, (rings,), which stands for that of noise."""
+        waves = self.sums.waves * np.float32(factor)
+        self.sums = replace(self.sums, waves=waves, rest=power, seen=1.0)
+
     def count(self, slots: np.ndarray) -> None:
         """Note where pictures were assigned."""
         self.particles += np.bincount(slots, minlength=self.classes)
@@ -151,10 +176,14 @@ class Learning:
             yield int(slot), members[sure[members] < np.median(sure[members])]
 
     def replace(self, slot: int, source: int, part: Sums) -> None:
-        """Let a new average of some pictures of `source` take the place of that in `slot`."""
+        """Let a new average, drawn towards some pictures of `source`, take the place of that in `slot`.
+
+        Of those pictures alone it would have more noise than `source`, and lose even what fits it better.
+        """
         half = 0.5 * self.sums.count[:, source].sum()
-        self.sums = self.sums.placed(slot, part, source, half / max(part.count[:, source].sum(), 1e-9))
         self.sums = self.sums.placed(source, self.sums, source, 0.5)
+        drawn = part.faded(half / max(part.count[:, source].sum(), 1e-9)) + self.sums
+        self.sums = self.sums.placed(slot, drawn, source, 0.5)
         self._named(np.array([slot]), int(self.identity[source]))
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -191,8 +220,7 @@ class Learning:
         waves = self.sums.waves.copy()
         halves = self.rings.to_halves(waves[:, moving]) * self.rings.ramp(off[moving])
         waves[:, moving] = self.rings.to_harmonics(halves).astype(np.complex64) * self.rings.inside
-        self.sums = self.sums.placed(0, self.sums, 0, 1.0)
-        self.sums.waves[:] = waves
+        self.sums = replace(self.sums, waves=waves)
 
 
 def centres(pictures: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from scipy.special import jv
 
 from cryowidgets.kernels import ctf as lens
 from cryowidgets.kernels import fourier
-from cryowidgets.kernels.xp import namespace, to_device
+from cryowidgets.kernels.xp import beside, namespace, to_device
 
 _PAD = 2
 _EDGE = 15.0  # Å, of the masks
@@ -142,7 +142,7 @@ class Rings:
         small = small * to_device((self._mask * self._even).astype(np.float32), small)
         n, side, wide = small.shape[0], self.side, _PAD * self.side
         half = side // 2
-        padded = xp.zeros((n, wide, wide), dtype=small.dtype, **_beside(small))
+        padded = xp.zeros((n, wide, wide), dtype=small.dtype, **beside(small))
         padded[:, :half, :half], padded[:, :half, wide - half :] = small[:, half:, half:], small[:, half:, :half]
         padded[:, wide - half :, :half] = small[:, :half, half:]
         padded[:, wide - half :, wide - half :] = small[:, :half, :half]
@@ -152,6 +152,15 @@ class Rings:
             value = xp.take(flat, to_device(index, flat), axis=1) * to_device(part, flat)
             total = value if total is None else total + value
         return xp.reshape(xp.astype(total, xp.complex64), (n, len(self.numbers), self.angles // 2))
+
+    def of_references(self, pictures: np.ndarray, pixel_size: float) -> np.ndarray:
+        """Harmonics of averages (k, side, side) of any pixel size in Å, masked: (k, rings, harmonics) complex64."""
+        place = np.arange(pictures.shape[-1]) - pictures.shape[-1] // 2
+        y, x = ((self.numbers[:, None] * d).ravel() * (pixel_size / (self.side * self.pixel)) for d in self.directions)
+        along, across = (np.exp(-2j * math.pi * k[:, None] * place).astype(np.complex64) for k in (y, x))
+        halves = np.stack([np.sum((along @ picture.astype(np.complex64)) * across, axis=1) for picture in pictures])
+        halves = halves.reshape(len(pictures), len(self.numbers), -1) * np.float32((pixel_size / self.pixel) ** 2)
+        return np.asarray(self.masked(self.to_harmonics(halves) * self.inside), np.complex64)
 
     def _windows(self, pictures: Any) -> Any:
         """In larger pixels, cut to the window, free of the level outside of the particle: (n, side, side)."""
@@ -224,7 +233,7 @@ class Rings:
         xp = namespace(shifts)
         y, x = (to_device((2 * math.pi / self.side * d).astype(np.float32), shifts) for d in self.directions)
         numbers = to_device(self.numbers.astype(np.float32), shifts)
-        along = shifts[:, :1] * y[None] + shifts[:, 1:] * x[None]
+        along = shifts[:, :1] * y[None, :] + shifts[:, 1:] * x[None, :]
         phase = numbers[None, :, None] * xp.astype(along, xp.float32)[:, None, :]
         return xp.cos(phase) + 1j * xp.sin(phase)
 
@@ -329,7 +338,3 @@ def _distance(side: int) -> np.ndarray:
 def _soft(distance: np.ndarray, radius: float, edge: float) -> np.ndarray:
     """1 up to `radius`, then falling to 0 over `edge`."""
     return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip((distance - radius) / edge, 0, 1)))
-
-
-def _beside(x: Any) -> dict[str, Any]:
-    return {} if namespace(x) is np or not hasattr(x, "device") else {"device": x.device}

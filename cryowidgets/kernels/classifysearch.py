@@ -18,7 +18,7 @@ import scipy.fft
 
 from cryowidgets.kernels import fourier
 from cryowidgets.kernels.classifyrings import Rings
-from cryowidgets.kernels.xp import asnumpy, namespace, to_device
+from cryowidgets.kernels.xp import asnumpy, beside, namespace, to_device
 
 _STEPS = 2  # of Newton's method
 
@@ -173,7 +173,7 @@ class Search:
         slot = xp.argsort(-rough, axis=1)[:, : self._best]
         shape = tuple(slot.shape)
         flat = xp.reshape(slot, (-1,))
-        item = xp.reshape(xp.broadcast_to(xp.arange(shape[0], **_beside(halves))[:, None], shape), (-1,))
+        item = xp.reshape(xp.broadcast_to(xp.arange(shape[0], **beside(halves))[:, None], shape), (-1,))
         start = xp.take(self._shifts, xp.reshape(_picked(where, slot), (-1,)), axis=0)
         angle = xp.reshape(_picked(psi, slot), (-1,))
         psi, shift, product = self._polished(coupled, squared, item, flat, angle, start)
@@ -209,8 +209,8 @@ class Search:
         high = xp.max(found, axis=0) + self._prior[:, None]  # n, shifts, classes
         lowest = xp.min(xp.min(found, axis=0), axis=1)
         where = xp.argmax(high, axis=1)
-        rows = xp.arange(n, **_beside(coupled))[:, None]
-        columns = xp.arange(k, **_beside(coupled))[None, :]
+        rows = xp.arange(n, **beside(coupled))[:, None]
+        columns = xp.arange(k, **beside(coupled))[None, :]
         index = xp.reshape((rows * t + where) * k + columns, (-1,))
         chosen = xp.take(xp.reshape(found, (found.shape[0], -1)), index, axis=1)
         angle = xp.reshape(xp.argmax(chosen, axis=0), (n, k))
@@ -291,9 +291,5 @@ def _picked(values: Any, index: Any) -> Any:
     """``take_along_axis`` of (n, k) by (n, m)."""
     xp = namespace(values)
     n, k = values.shape
-    flat = xp.arange(n, **_beside(values))[:, None] * k + index
+    flat = xp.arange(n, **beside(values))[:, None] * k + index
     return xp.reshape(xp.take(xp.reshape(values, (-1,)), xp.reshape(flat, (-1,))), tuple(index.shape))
-
-
-def _beside(x: Any) -> dict[str, Any]:
-    return {} if namespace(x) is np or not hasattr(x, "device") else {"device": x.device}

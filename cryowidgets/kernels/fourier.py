@@ -14,7 +14,7 @@ import scipy.fft
 
 from cryowidgets.cpu import threads
 from cryowidgets.kernels import hostfft
-from cryowidgets.kernels.xp import namespace, to_device
+from cryowidgets.kernels.xp import beside, namespace, to_device
 
 
 def rfft2(image: Any) -> Any:
@@ -92,7 +92,7 @@ def crop(half: Any, shape: tuple[int, int], new_shape: tuple[int, int]) -> Any:
     scale = (new_height * new_width) / (height * width)
     rows = (min(height, new_height) + 1) // 2  # 0 and positive frequencies below the Nyquist element
     columns = (min(width, new_width) + 1) // 2
-    out = xp.zeros((*half.shape[:-2], new_height, new_width // 2 + 1), dtype=half.dtype)
+    out = xp.zeros((*half.shape[:-2], new_height, new_width // 2 + 1), dtype=half.dtype, **beside(half))
     out[..., :rows, :columns] = half[..., :rows, :columns] * scale
     if rows > 1:
         out[..., 1 - rows :, :columns] = half[..., 1 - rows :, :columns] * scale

@@ -65,6 +65,11 @@ def zeros(shape: tuple[int, ...], like: Any) -> Any:
     return xp.zeros(shape, dtype=xp.float32, device=like.device)
 
 
+def beside(like: Any) -> dict[str, Any]:
+    """What functions that make arrays are to be told, so that they make them on the device of `like`."""
+    return {} if namespace(like) is np or _is_cupy(like) else {"device": like.device}
+
+
 def put(x: Any, index: Any, values: Any) -> Any:
     """The array `x` (1-D) with ``x[index] = values``; in place where the library can, so go on with the result.
 
