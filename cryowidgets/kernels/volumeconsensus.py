@@ -1,0 +1,274 @@
+"""One map out of several of the same particle: those that agree are averaged, and what does not belong is left out.
+
+Maps are brought to one box and pixel size, laid onto each other two by two, and compared by their Fourier shell
+correlation. The one that agrees best with all others gives the frame; the average is weighted by how well each agrees,
+all of them at the same strength in each shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+
+from cryowidgets import cpu
+from cryowidgets.kernels import alignvolumes
+from cryowidgets.kernels.fsc import MAPS, crossing, fsc, irfftn, rfftn, shell_numbers, space_weight
+
+AGREES = 0.65
+"""Least agreement of a map with the others, as a part of what is usual among the better half of them."""
+
+_WAVES = 2.6  # over the particle, to which maps of different particles may agree once they are laid on each other
+_SAME = 0.999  # correlation from which on in every shell there is nothing to be moved
+_LEAST = 3  # maps, below which none can be left out: of two that differ nobody knows which is wrong
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How a map is mirrored, turned and shifted to lie on another; see `alignvolumes.align`."""
+
+    rotation: np.ndarray
+    shift: np.ndarray
+    mirrored: bool
+
+    def inverse(self) -> Pose:
+        """The way back."""
+        flip = np.diag([1.0, 1.0, -1.0]) if self.mirrored else np.eye(3)
+        rotation = flip @ self.rotation.T @ flip
+        return Pose(rotation, -(rotation @ flip @ self.shift[::-1])[::-1], self.mirrored)
+
+    def apply(self, volume: np.ndarray) -> np.ndarray:
+        if self.same:
+            return volume
+        return alignvolumes.apply(volume, self.rotation, self.shift, self.mirrored)
+
+    @property
+    def same(self) -> bool:
+        return not self.mirrored and not self.shift.any() and bool((self.rotation == np.eye(3)).all())
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """The common map, and how each of the given ones agrees with the others."""
+
+    volume: np.ndarray
+    """(n, n, n) float32, in density, place and hand of the map `medoid`."""
+    deviation: np.ndarray
+    """(n, n, n) float32: standard error of that by how maps differ around each place; 0 where one map is all."""
+    pixel_size: float
+    kept: np.ndarray
+    """(maps,) bool."""
+    weights: np.ndarray
+    """(maps,) float64; their sum is 1, and 0 stands for maps left out."""
+    agreement: np.ndarray
+    """(maps, maps) mean correlation of two maps up to where most agree."""
+    resolution: np.ndarray
+    """(maps, maps) Å to which two maps agree, at a correlation of one half; NaN where they do not."""
+    medoid: int
+    """The map that agrees best with the others."""
+    poses: tuple[Pose, ...]
+    reason: str
+    """Why the average is not to be trusted; empty where it is."""
+
+
+def consensus(
+    volumes: Sequence[np.ndarray],
+    pixel_sizes: Sequence[float],
+    *,
+    mirror: bool = True,
+    aligned: bool = False,
+    agrees: float = AGREES,
+) -> Consensus:
+    """Average maps of one particle.
+
+    Parameters
+    ----------
+    volumes : sequence of (n, n, n)
+        Axes z, y, x; boxes and pixel sizes may differ. Protein bright, background about 0.
+    pixel_sizes : sequence of float
+        Å/px.
+    mirror : bool
+        Whether maps may be of the other hand.
+    aligned : bool
+        Whether maps lie on each other already.
+    agrees : float
+        Maps that agree with the others less than this part of what is usual are left out.
+
+    Raises
+    ------
+    ValueError
+        There is no map, one is no cube, or pixel sizes are missing.
+    """
+    if not volumes or len(volumes) != len(pixel_sizes):
+        raise ValueError(f"{len(volumes)} maps with {len(pixel_sizes)} pixel sizes: give one for each, and one map.")
+    for volume, size in zip(volumes, pixel_sizes, strict=True):
+        if volume.ndim != 3 or len(set(volume.shape)) != 1 or not size > 0:
+            raise ValueError(f"a map of {volume.shape} at {size:g} Å/px: give cubes with their pixel sizes.")
+    maps, pixel_size = common(volumes, pixel_sizes)
+    count = len(maps)
+    pairs = [(i, j) for j in range(count) for i in range(j)]
+    found = cpu.each(lambda pair: _pair(maps[pair[1]], maps[pair[0]], pixel_size, mirror, aligned), pairs)
+    frequency = fsc(maps[0], maps[0])[0]
+    curves = np.ones((count, count, len(frequency)))
+    for (i, j), (_, curve) in zip(pairs, found, strict=True):
+        curves[i, j] = curves[j, i] = curve
+    resolution = np.array([[crossing(frequency, c, MAPS, pixel_size) for c in row] for row in curves])
+    agreement = _agreement(curves, frequency)
+    kept = _kept(agreement, agrees)
+    others = agreement - np.diag(np.diag(agreement))
+    medoid = int(np.argmax(np.where(kept, others @ kept, -np.inf)))
+    poses = [Pose(np.eye(3), np.zeros(3), False)] * count
+    for (i, j), (pose, _) in zip(pairs, found, strict=True):
+        if i == medoid:
+            poses[j] = pose
+        if j == medoid:
+            poses[i] = pose.inverse()
+    weights = np.where(kept, np.maximum(others @ kept, 1e-6), 0.0) if kept.sum() > 1 else kept.astype(float)
+    weights /= weights.sum()
+    average, deviation = _averaged(maps, poses, weights, medoid, frequency, curves, pixel_size)
+    return Consensus(
+        average, deviation, pixel_size, kept, weights, agreement, resolution, medoid, tuple(poses),
+        _reason(kept, resolution, extent(maps[medoid]) * pixel_size),
+    )  # fmt: skip
+
+
+def common(volumes: Sequence[np.ndarray], pixel_sizes: Sequence[float]) -> tuple[list[np.ndarray], float]:
+    """The maps in the largest field and with the coarsest pixels of all; those that are so already as they are."""
+    coarsest = max(pixel_sizes)
+    scaled = [
+        _resampled(np.asarray(v, np.float32), size / coarsest) for v, size in zip(volumes, pixel_sizes, strict=True)
+    ]
+    box = max(len(v) for v in scaled)
+    return [_padded(v, box) for v in scaled], coarsest
+
+
+def extent(volume: np.ndarray) -> float:
+    """Diameter in px of a ball in which density is spread as far from its centre as in a map."""
+    smooth = scipy.ndimage.gaussian_filter(np.asarray(volume, np.float32), len(volume) / 32)
+    mass = np.clip(smooth - 0.2 * smooth.max(), 0, None).astype(np.float64)
+    if not mass.any():
+        return 0.0
+    grid = np.meshgrid(*(np.arange(n) for n in volume.shape), indexing="ij", sparse=True)
+    middle = [float((axis * mass).sum() / mass.sum()) for axis in grid]
+    squares = np.asarray(sum(np.square(axis - m) for axis, m in zip(grid, middle, strict=True)))
+    return 2 * float(np.sqrt(5 / 3 * (squares * mass).sum() / mass.sum()))
+
+
+def _pair(
+    moving: np.ndarray, fixed: np.ndarray, pixel_size: float, mirror: bool, aligned: bool
+) -> tuple[Pose, np.ndarray]:
+    """How one map lies on another, and how they correlate then; where they lie so already, nothing is moved."""
+    still, plain = Pose(np.eye(3), np.zeros(3), False), fsc(moving, fixed)[1]
+    if aligned or plain[1:].min() > _SAME:
+        return still, plain
+    rotation, shift, mirrored, _ = alignvolumes.align(moving, fixed, pixel_size, mirror)
+    pose = Pose(rotation, shift, mirrored)
+    curve = fsc(pose.apply(moving), fixed)[1]
+    return (pose, curve) if curve[1:].mean() > plain[1:].mean() else (still, plain)
+
+
+def _agreement(curves: np.ndarray, frequency: np.ndarray) -> np.ndarray:
+    """Mean correlation of two maps over all waves up to where the better half of all pairs falls to one half."""
+    count = len(curves)
+    if count < 2:
+        return np.ones((1, 1))
+    upper = curves[np.triu_indices(count, 1)]
+    ends = np.sort([np.argmax(np.append(c[1:] < MAPS, True)) for c in upper])
+    end = int(ends[len(ends) * 3 // 4]) + 1
+    volume = np.arange(1, end + 1) ** 2.0  # waves in a shell
+    agreement = curves[:, :, 1 : end + 1] @ volume[: curves.shape[2] - 1] / volume[: curves.shape[2] - 1].sum()
+    return agreement
+
+
+def _kept(agreement: np.ndarray, agrees: float) -> np.ndarray:
+    """Maps that agree with others nearly as well as is usual among the better half of the maps."""
+    count = len(agreement)
+    if count < _LEAST:
+        return np.ones(count, bool)
+    off = agreement - 2 * np.eye(count)
+    nearest = np.sort(off, axis=1)[:, ::-1]
+    half = max(count // 2, 1)  # the better half of the others
+    own = nearest[:, :half].mean(axis=1)
+    usual = np.median(np.sort(own)[count // 2 :])
+    return own >= agrees * usual
+
+
+def _averaged(
+    maps: list[np.ndarray], poses: list[Pose], weights: np.ndarray, medoid: int,
+    frequency: np.ndarray, curves: np.ndarray, pixel_size: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Weighted mean and its standard error, in the density of the medoid."""
+    chosen = np.flatnonzero(weights > 0)
+    reference = maps[medoid]
+    lying = [_alike(poses[i].apply(maps[i]), reference) if i != medoid else reference for i in chosen]
+    shares = weights[chosen]
+    # relative to the medoid, so that maps that are the same give just that map
+    average = reference + sum(w * (v - reference) for w, v in zip(shares, lying, strict=True))
+    if len(chosen) < 2:
+        return average.astype(np.float32), np.zeros_like(reference)
+    spread = sum(w * np.square(v - average) for w, v in zip(shares, lying, strict=True))
+    effective = 1 / float(np.square(shares).sum())
+    ends = [crossing(frequency, curves[medoid, i], MAPS) for i in chosen if i != medoid]
+    width = float(np.clip(np.nanmedian(ends) if np.isfinite(ends).any() else 4.0, 2.0, len(reference) / 8))
+    smooth = scipy.ndimage.gaussian_filter(np.asarray(spread, np.float64), width / 2)
+    error = np.sqrt(np.maximum(smooth, 0) / (effective - 1)) if effective > 1 else np.sqrt(smooth)
+    return average.astype(np.float32), error.astype(np.float32)
+
+
+def _alike(volume: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The map at the strength that the reference has in each shell, so that no map is heard only for being loud."""
+    shape = volume.shape
+    own, other = rfftn(volume), rfftn(reference)
+    numbers = np.minimum(shell_numbers(shape), max(shape) // 2)
+    weight = np.broadcast_to(space_weight(shape), numbers.shape).ravel()
+    one, two = (np.bincount(numbers.ravel(), weight * np.abs(half.ravel()) ** 2) for half in (own, other))
+    factor = np.sqrt(np.divide(two, one, out=np.ones_like(one), where=one > 1e-12 * one.max()))
+    if np.allclose(factor, 1, atol=1e-6):
+        return volume
+    level = own[0, 0, 0]
+    own = own * factor.astype(np.float32)[numbers]
+    own[0, 0, 0] = other[0, 0, 0] if abs(level) > 0 else 0
+    return irfftn(own, shape)
+
+
+def _reason(kept: np.ndarray, resolution: np.ndarray, size: float) -> str:
+    if len(kept) < 2:
+        return "one map alone agrees with nothing"
+    if kept.sum() < 2:
+        return "no two maps agree"
+    among = resolution[np.ix_(kept, kept)][~np.eye(int(kept.sum()), dtype=bool)]
+    coarse = float(np.median(np.where(np.isfinite(among), among, np.inf)))
+    if not coarse < size / _WAVES:
+        known = f"{coarse:.0f} Å" if np.isfinite(coarse) else "nothing"
+        return f"maps agree to {known} only, as maps of different particles of {size:.0f} Å do by chance"
+    if kept.sum() <= len(kept) / 2:
+        return f"only {kept.sum()} of {len(kept)} maps agree"
+    return ""
+
+
+def _resampled(volume: np.ndarray, part: float) -> np.ndarray:
+    """A map with 1 / `part` as large pixels, by leaving out the waves that these cannot hold."""
+    n = len(volume)
+    if part > 1 - 1e-6:
+        return volume
+    lengths = np.arange(n, n + 32)
+    wanted = lengths * part
+    best = int(np.argmin(np.abs(wanted - np.rint(wanted)) / wanted))
+    padded = _padded(volume, int(lengths[best]))
+    m = round(float(wanted[best]))
+    turn = np.concatenate([np.arange((m + 1) // 2), np.arange(-(m // 2), 0)])
+    half = rfftn(padded)[np.ix_(turn, turn, np.arange(m // 2 + 1))]
+    move = np.exp(2j * np.pi * turn * (len(padded) // 2 / len(padded) - m // 2 / m))  # middle voxel to middle voxel
+    half = half * (move[:, None, None] * move[:, None] * move[: m // 2 + 1]) * (m / len(padded)) ** 3
+    return irfftn(half.astype(np.complex64), (m, m, m))
+
+
+def _padded(volume: np.ndarray, box: int) -> np.ndarray:
+    """A map in a box that is not smaller, the middle voxel n // 2 of one on that of the other."""
+    n = len(volume)
+    if n == box:
+        return volume
+    before = box // 2 - n // 2
+    return np.pad(volume, (before, box - n - before))
