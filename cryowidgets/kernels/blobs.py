@@ -64,8 +64,8 @@ def find(
     if not seen.counts:
         answers /= np.float32(emptiest(answers[len(answers) // 2], use, float(np.sqrt(smallest * largest)) / pixel))
     score = answers.max(axis=0)
-    top = use & (score > (threshold if threshold is not None else LOWEST if seen.counts else 0.5))
-    y, x = peaks.maxima(np.where(top, score, -np.inf), (apart or 0.3 * (smallest + largest)) / pixel)
+    lowest = threshold if threshold is not None else LOWEST if seen.counts else 0.5
+    y, x = peaks.maxima(score, (apart or 0.3 * (smallest + largest)) / pixel, lowest, use)
     least = threshold
     if least is None:
         cells = len(diameters) * use.sum() / (0.5 * diameters[0] / pixel) ** 2

@@ -59,9 +59,17 @@ def nothing(threshold: float | None, refused: float) -> Found:
     return Found(np.zeros((0, 2)), none, none, none, threshold or math.inf, refused)
 
 
-def maxima(score: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """y and x of the highest places first, none within `radius` of a higher one that was taken."""
-    y, x = np.nonzero((score == ndimage.maximum_filter(score, 3)) & np.isfinite(score))
+def maxima(
+    score: np.ndarray, radius: float, least: float = -math.inf, use: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """y and x of the highest places first, none within `radius` of a higher one that was taken.
+
+    Only those above `least` and, where that is given, in `use` count: the slope of a peak that lies beside is none.
+    """
+    top = (score > least) & np.isfinite(score)
+    if use is not None:
+        top &= use
+    y, x = np.nonzero((score == ndimage.maximum_filter(score, 3)) & top)
     order = np.argsort(-score[y, x], kind="stable")
     y, x = y[order], x[order]
     places = np.stack([y, x], axis=-1)
