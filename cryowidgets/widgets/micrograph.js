@@ -18,7 +18,8 @@ let places = 0;
 //   key(event)                    whether it has taken a key
 //   hands()                       whether clicks mean something, so that two of them do not zoom
 // `view` has room, canvas, later (draws soon), arrange (makes the row of tools again), frame(), fit(), show(y, x).
-async function micrograph({ model, el, signal, over }) {
+// `lowpass` is the period in Å that it begins with, 0 for none.
+async function micrograph({ model, el, signal, over, lowpass: first = 0 }) {
   await listen(model);
   el.classList.add("cw-ex-view");
   const name = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}-${places++}`;
@@ -47,7 +48,7 @@ async function micrograph({ model, el, signal, over }) {
   let [scale, left, top] = [1, 0, 0]; // screen px per px of the picture; the picture's place at the canvas's corner
   let fitted = true;
   let drag = null;
-  const set = { contrast: 1, brightness: 0, lowpass: 0 };
+  const set = { contrast: 1, brightness: 0, lowpass: first };
   let layer = {};
 
   // From values to greys ------------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ async function micrograph({ model, el, signal, over }) {
   ];
   const lowpass = slider({
     label: "low-pass",
-    at: 0,
+    at: first ? Math.log(first / 4) / Math.log(50) : 0,
     hint: "periods shorter than this are taken out; a Gaussian that halves them",
     say: (at) => (period(at) ? `${period(at)} Å` : "off"),
     changed: (at) => ((set.lowpass = period(at)), soon()),

@@ -254,7 +254,7 @@ function render({ model, el, signal }) {
     hand = picksHand({ model, el, signal, view, layer });
     return { ...layer, ...hand.over };
   };
-  return micrograph({ model, el, signal, over });
+  return micrograph({ model, el, signal, over, lowpass: SMOOTH });
 }
 
 export default { render };

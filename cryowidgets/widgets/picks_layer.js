@@ -2,6 +2,7 @@
 // Nobody is asked while a slider moves: all scores and powers are here.
 
 const BINS = 40;
+const SMOOTH = 20; // Å: finer detail hides particles from people
 const NEAR = 9; // px that a click may be beside a circle
 
 // What it looks like to be kept, cut, added or removed by a person: colour, dashes, and a sign at the middle.

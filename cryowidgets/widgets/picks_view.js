@@ -1,7 +1,8 @@
 // Picks on a micrograph for those who look: see picks_layer.js.
 
 function render({ model, el, signal }) {
-  return micrograph({ model, el, signal, over: (view) => picksLayer({ model, el, signal, view }) });
+  const over = (view) => picksLayer({ model, el, signal, view });
+  return micrograph({ model, el, signal, over, lowpass: SMOOTH });
 }
 
 export default { render };
