@@ -8,6 +8,7 @@ import pytest
 
 from cryowidgets.engine.engine import Engine
 from cryowidgets.engine.inbox import send
+from cryowidgets.engine.workshop import Outcome, perform
 from cryowidgets.errors import WorkflowError
 from cryowidgets.store.nodes import cost
 from cryowidgets.store.provenance import Batch, Origin
@@ -243,3 +244,29 @@ def test_another_link_makes_a_step_one_of_folds_and_back(project, movies, engine
     send(p.folder, "link", step="double", input="number", source="measure")
     until(e, lambda: rows(p, "again") == [4.0] * 4)
     assert rows(p, "double") == [2.0] * 4
+
+
+def test_a_batch_whose_worker_died_is_handed_out_again_as_it_was(project, movies, engine):
+    movies(*(f"m{i}" for i in range(8)), size=1)
+    p = project(MAP, TOTAL, DOUBLE, timeout="1h")
+    p.steps["total"].hold()
+    e = engine(p)
+    until(e, lambda: node(p, "measure").done == 8)
+    p.steps["total"].release()
+    e.tick()
+    until(e, lambda: rows(p, "total") == [4.0, 8.0])
+    movies(*(f"n{i}" for i in range(4)), size=1)
+    p.steps["total"].hold()
+    until(e, lambda: node(p, "measure").done == 12)
+    settle(e)
+    e.desk.refresh(e.states.closed)
+    (job,) = e.desk.take(1, lambda step: step == "total")
+    assert e.desk.take(1, lambda step: step == "total") == [], "one batch at a time"
+    e.desk.book(Outcome(job.task, "lost", error="its worker process died"))
+    e.desk.refresh(e.states.closed)
+    (again,) = e.desk.take(1, lambda step: step == "total")
+    assert (again.given, again.stem) == (job.given, job.stem)
+    assert again.key != job.key, "an executor would give the old answer for the old key"
+    e.desk.book(perform(again))
+    e.desk.book(perform(job))
+    assert rows(p, "total") == [4.0, 8.0, 12.0], "what a worker gave that was thought dead is not booked"
