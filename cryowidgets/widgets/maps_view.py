@@ -24,6 +24,8 @@ from cryowidgets.widgets.solid import Solid, coat, solid
 from cryowidgets.widgets.window import box, put, show_if
 
 KINDS = ("Volume", "ResolutionMap")
+MERGED = "VolumeConsensus"
+"""Protocol of the steps that make one map of several."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Shown:
 
     volume: Volume | None
     resolution: ResolutionMap | None
+    merged: bool = False
+    """Whether the map was made of several."""
 
     @property
     def path(self) -> str:
@@ -119,14 +123,14 @@ def _shown(reader: Reader, steps: Mapping[str, Step], name: str) -> Shown:
     """The newest result of a step; with a map its local resolution, if some step has measured just this one."""
     result: Any = reader.result(name)
     if isinstance(result, ResolutionMap):
-        maps = [reader.result(s.name) for s in steps.values() if s.gives == "Volume"]
-        same = [v for v in maps if isinstance(v, Volume) and v.path == result.map]
-        return Shown(same[-1] if same else None, result)
+        maps = [(reader.result(s.name), s) for s in steps.values() if s.gives == "Volume"]
+        same = [(v, s.protocol == MERGED) for v, s in maps if isinstance(v, Volume) and v.path == result.map]
+        return Shown(same[-1][0], result, same[-1][1]) if same else Shown(None, result)
     if not isinstance(result, Volume):
         return Shown(None, None)
     found = [reader.result(s.name) for s in steps.values() if s.gives == "ResolutionMap"]
     same_map = [r for r in found if isinstance(r, ResolutionMap) and r.map == result.path]
-    return Shown(result, same_map[-1] if same_map else None)
+    return Shown(result, same_map[-1] if same_map else None, steps[name].protocol == MERGED)
 
 
 def _solid(shown: Shown, key: str) -> Solid:
@@ -135,12 +139,13 @@ def _solid(shown: Shown, key: str) -> Solid:
     levels = [item.level for item in (shown.volume, shown.resolution) if item is not None]
     level = next((known for known in levels if np.isfinite(known)), float("nan"))
     made = solid(key, shown.path, level, of.pixel_size)
+    what = "maps" if shown.merged else "starts"
     dense = made.values >= 65535 * 0.5 * (made.level - made.low) / (made.high - made.low)
     coats: list[tuple[str, str, str, str, np.ndarray | None]] = []
     if shown.resolution is not None and shown.resolution.path:
         coats.append((shown.resolution.path, "local resolution", "Å", "low", None))
     if shown.volume is not None and shown.volume.deviation:
-        coats.append((shown.volume.deviation, "where starts differ", "", "high", dense))
+        coats.append((shown.volume.deviation, f"where {what} differ", "", "high", dense))
     for path, name, unit, bright, where in coats:
         try:
             worn = coat(path, name, unit, bright, where)
@@ -161,7 +166,7 @@ def _words(shown: Shown) -> str:
     reasons = [item.reason for item in (volume, found) if item is not None and item.reason]
     said += [f"<p class='cw-mp-reason' role='alert'>▲ {texts.safe(reason)}</p>" for reason in reasons]
     if volume is not None:
-        said.append(f"<p>{texts.safe(agreement(volume))}</p>")
+        said.append(f"<p>{texts.safe(agreement(volume, shown.merged))}</p>")
         if volume.path:
             hand = "Its hand is arbitrary: projections look alike from a map and from its mirror image."
             said.append(f"<p class='cw-soft'>{hand}</p>")
@@ -186,18 +191,21 @@ def _words(shown: Shown) -> str:
     return f"{title}{''.join(said)}<dl>{told}</dl>"
 
 
-def agreement(volume: Volume) -> str:
-    """Whether random starts came to the same map, as a sentence."""
-    if not volume.starts:
-        return "Nothing is known of other starts: whether another one would come to the same map has not been tried."
-    to = f", alike to {texts.number(volume.agreement, 0, 'Å')}" if np.isfinite(volume.agreement) else ""
+def agreement(volume: Volume, merged: bool = False) -> str:
+    """Whether random starts came to the same map, or maps that were `merged` agree, as a sentence."""
     n, m = volume.agreeing, volume.starts
+    to = texts.number(volume.agreement, 0, "Å") if np.isfinite(volume.agreement) else ""
+    if merged:
+        how = f"All {m} maps" if n == m else f"{n} of {m} maps"
+        left = "" if n == m else ". The others do not belong to them and are left out"
+        return f"{how} agree{f', to {to}' if to else ''}{left}."
+    if not m:
+        return "Nothing is known of other starts: whether another one would come to the same map has not been tried."
     if n <= 1:
         return f"None of {m} random starts came to the same map as another: this one is a guess."
-    how = "All" if n == m else f"{n} of"
-    return f"{how} {m} random starts came to the same map{to}." + (
-        "" if 2 * n > m else " The others found something else: look at it with care."
-    )
+    how = f"All {m}" if n == m else f"{n} of {m}"
+    doubt = "" if 2 * n > m else " The others found something else: look at it with care."
+    return f"{how} random starts came to the same map{f', alike to {to}' if to else ''}.{doubt}"
 
 
 def _histogram(path: str) -> str:

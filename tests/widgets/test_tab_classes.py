@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -250,7 +250,7 @@ def test_nothing_that_a_page_says_does_harm(session, wire):
     for kind in ("tap", "look", "least", "frame", "need", "other", None):
         for value in junk:
             tab.gallery._receive({"type": kind, "id": value, "value": value, "at": value})
-            refresh(session, tab)
+        refresh(session, tab)
     assert accepted(wire, tab) == before and tab._moment is None
 
 
@@ -267,6 +267,7 @@ def _table(count, judged=True):
 identities = st.frozensets(st.integers(1, 20), max_size=8)
 
 
+@settings(max_examples=40)
 @given(identities, identities, st.floats(0, 1), st.integers(1, 20), st.booleans())
 def test_turning_a_class_turns_that_class_alone(keep, drop, least, identity, judged):
     table = _table(20, judged)
@@ -277,6 +278,7 @@ def test_turning_a_class_turns_that_class_alone(keep, drop, least, identity, jud
     assert np.array_equal(again.accepted(table), before)
 
 
+@settings(max_examples=40)
 @given(identities, identities, st.floats(0, 1), st.booleans())
 def test_a_selection_means_what_the_step_does(keep, drop, least, judged):
     table = _table(20, judged)
@@ -286,6 +288,7 @@ def test_a_selection_means_what_the_step_does(keep, drop, least, judged):
     assert step.chosen(model) == set(table.identity[selection.accepted(table)].tolist())
 
 
+@settings(max_examples=40)
 @given(identities, identities, st.booleans())
 def test_all_and_none(keep, drop, judged):
     table = _table(20, judged)
@@ -293,12 +296,14 @@ def test_all_and_none(keep, drop, judged):
     assert selection.everything(table).accepted(table).all() and not selection.nothing(table).accepted(table).any()
 
 
+@settings(max_examples=40)
 @given(identities, identities, st.floats(0, 1))
 def test_a_selection_survives_as_parameters(keep, drop, least):
     selection = Selection(keep, drop, least)
     assert Selection.of(selection.values()) == selection
 
 
+@settings(max_examples=40)
 @given(st.floats(0.01, 1), st.floats(0.01, 1))
 def test_a_higher_score_takes_no_more(a, b):
     table = _table(20)

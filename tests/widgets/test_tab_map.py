@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowidgets.errors import InputError
@@ -103,6 +103,21 @@ def test_agreement_in_words(starts, agreeing, wanted):
     assert wanted in agreement(Volume(starts=starts, agreeing=agreeing, agreement=18.4))
 
 
+def test_maps_that_were_merged_are_no_starts(store, wire):
+    merged = Volume(starts=5, agreeing=4, agreement=18.4)
+    assert agreement(merged, True).startswith("4 of 5 maps agree, to 18 Å. The others")
+    assert agreement(Volume(starts=3, agreeing=3), True) == "All 3 maps agree."
+    store.add_step("volume", "VolumeConsensus", Volume, {}, {}, fold=True)
+    name = "steps/volume/map_001.mrc"
+    add_map(store, store.folder, deviation=name)
+    view = shown(store)
+    assert "5 of 6 maps agree" in view._words.value
+    assert [coat["name"] for coat in wire.said(view.map, "map")[-1][0]["coats"]][1] == "where maps differ"
+    view.which.choose("local")
+    refresh(store, view)
+    assert "5 of 6 maps agree" in view._words.value
+
+
 def test_without_any_map_it_says_so(store, wire):
     store.ensure_table(Volume)
     store.add_step("volume", "InitialVolume", Volume, {}, {}, fold=True)
@@ -194,6 +209,7 @@ def test_directions_never_seen_are_rings_and_counted():
     assert f"{100 * never / 400:.0f} % of all directions" in orientation_map.said(found, 0.7)
 
 
+@settings(max_examples=40)
 @given(st.floats(0, 1))
 def test_evenness_is_put_into_words(evenness):
     found = orientation_map.Directions(np.zeros(3), np.zeros(3), np.ones(3))
