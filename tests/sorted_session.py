@@ -12,6 +12,16 @@ from cryowidgets.protocols import classfiles, classhistory
 from cryowidgets.store.store import Store, Todo
 
 BOX, PIXEL = 48, 5.0
+OPTICS = {
+    "rlnOpticsGroupName": ["opticsGroup1"],
+    "rlnOpticsGroup": [1],
+    "rlnVoltage": [300.0],
+    "rlnSphericalAberration": [2.7],
+    "rlnAmplitudeContrast": [0.1],
+    "rlnImagePixelSize": [PIXEL],
+    "rlnImageSize": [BOX],
+    "rlnImageDimensionality": [2],
+}
 GOOD = 9
 """Of the classes, the first so many show particles; the others show noise."""
 
@@ -25,6 +35,7 @@ class SortedSession:
         self.store.add_step("extract", "ExtractParticles", Particles, {}, {})
         self.store.add_step("classes", "ClassifyParticles", Classes, {}, {"particles": "extract"}, fold=True)
         self.batches = 0
+        self._before = ""
         self.random = np.random.default_rng(11)
         self.views = np.stack([_view(self.random) for _ in range(GOOD)])
         self.identity = np.arange(1, classes + 1)
@@ -113,10 +124,17 @@ class SortedSession:
         mrc.write(self.folder / stack, pictures, PIXEL)
         rows = {
             "rlnImageName": [f"{i + 1:06d}@{stack}" for i in range(len(klass))],
+            "rlnMicrographName": ["m1.mrc"] * len(klass),
+            "rlnOpticsGroup": [1] * len(klass),
             "rlnClassNumber": klass + 1,
             "rlnMaxValueProbDistribution": self.random.uniform(0.5, 1, len(klass)),
         }
-        star.write(self.folder / name, {"particles": rows})
+        if self.program:
+            star.write(self.folder / name, {"optics": OPTICS, "particles": rows})
+        else:
+            rows["cwIdentity"] = self.identity[klass]
+            classfiles.write_batch(self.folder / name, OPTICS, rows, self.batches, self._before)
+            self._before = name
 
 
 def _view(random: np.random.Generator) -> np.ndarray:

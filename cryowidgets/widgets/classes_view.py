@@ -230,7 +230,7 @@ class ClassesView(W.Box):
     def _use(self) -> None:
         if self._select is None:
             return
-        self._order("set", step=self._select.name, values=self._selection.values(), scope="all")
+        self._order("set", step=self._select.name, values=self._selection.values(), scope="branch")
 
     def _sort_again(self) -> None:
         if self._again is not None:

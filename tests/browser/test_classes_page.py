@@ -97,7 +97,7 @@ def test_classes_are_chosen_and_the_command_holds_them(classes, session):
     assert order.args == {
         "step": "select",
         "values": {"keep": str(last), "drop": "2", "score": 0.0},
-        "scope": "all",
+        "scope": "branch",
     }
     classes.page.click(".cw-cl-chosen [data-name=undo]")
     classes.wait(f"Number({SAID}.split(' ')[0]) === {before}")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cryowidgets.engine import inbox
+from cryowidgets.engine.engine import Engine
 from cryowidgets.errors import InputError
 from cryowidgets.io import mrc, star
 from cryowidgets.model import Classes
@@ -114,8 +115,40 @@ def test_a_click_takes_or_leaves_a_class_and_the_count_follows(session, wire):
     assert f"<b>{wanted}" in tab._head.value.replace("\u202f", "")
     tab.use.click()
     (order,) = inbox.read(session.folder)
-    assert order.name == "set" and order.args["step"] == "select" and order.args["scope"] == "all"
+    assert order.name == "set" and order.args["step"] == "select" and order.args["scope"] == "branch"
     assert order.args["values"] == {"keep": "11", "drop": "2", "score": 0.0}
+
+
+def test_what_is_used_is_what_goes_on(session):
+    session.choose()
+    session.sort()
+    session.sort()
+    engine = Engine(session.folder, "inline")
+    try:
+        tab = shown(session, control=True)
+        ticks(engine, lambda reader: reader.result("select"))
+        with Reader(session.folder) as reader:
+            assert reader.result("select").count == 2 * 4 * GOOD
+        tab.gallery._receive({"type": "tap", "id": 2})
+        tab.gallery._receive({"type": "tap", "id": 3})
+        tab.gallery._receive({"type": "tap", "id": 11})
+        tab.use.click()
+        ticks(engine, lambda reader: reader.result("select").count == 2 * 4 * (GOOD - 1))
+    finally:
+        engine.close()
+    refresh(session, tab)
+    assert "drop = '2,3'" in tab._said.value.replace("&#x27;", "'")
+    assert tab._saved == tab._selection and tab.use.disabled
+
+
+def ticks(engine, done, most=200):
+    """Until something is so."""
+    for _ in range(most):
+        engine.tick()
+        with Reader(engine.store.folder) as reader:
+            if done(reader):
+                return
+    raise AssertionError("it did not come about")
 
 
 def test_all_is_sorted_again_where_a_person_asks(session):
