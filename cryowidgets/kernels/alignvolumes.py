@@ -16,7 +16,7 @@ import scipy.optimize
 
 from cryowidgets import cpu
 from cryowidgets.kernels.directions import everywhere, turns
-from cryowidgets.kernels.project3d import Transform, transform
+from cryowidgets.kernels.project3d import Transform, resized, transform
 
 _SIDE = 64  # px of the maps that are compared: enough for a hundredth of the box
 _COARSE, _FINE = 7.0, 18.0  # how many waves over the box are compared
@@ -60,7 +60,7 @@ def align(
         raise ValueError(f"maps of {moving.shape} and {fixed.shape} cannot be aligned: give two cubes of one size")
     n = fixed.shape[0]
     side = min(n, _SIDE)
-    a, b = (_reduced(np.asarray(volume, np.float32), side) for volume in (moving, fixed))
+    a, b = (resized(np.asarray(volume, np.float32), side) for volume in (moving, fixed))
     if not (a.any() and b.any()):
         return np.eye(3), np.zeros(3), False, 0.0
     limit = side / 2 - 1
@@ -70,7 +70,7 @@ def align(
     to = _centre(b)
     best: tuple[float, np.ndarray, np.ndarray, bool] | None = None
     for mirrored in (False, True) if mirror else (False,):
-        pair = _Pair(mirror_image(a) if mirrored else a, b, coarse, fine)
+        pair = Pair(mirror_image(a) if mirrored else a, b, coarse, fine)
         value, rotation, shift = _search(pair, to)
         if best is None or value > best[0]:
             best = value, rotation, shift, mirrored
@@ -105,7 +105,7 @@ class _Level:
     weights: np.ndarray
 
 
-class _Pair:
+class Pair:
     """Two maps whose transforms are compared; a shift is (x, y, z) in px."""
 
     def __init__(self, moving: np.ndarray, fixed: np.ndarray, coarse: float, fine: float) -> None:
@@ -167,7 +167,7 @@ class _Pair:
         return cross / np.sqrt(np.maximum(power * own, 1e-30))
 
 
-def _search(pair: _Pair, to: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def _search(pair: Pair, to: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Correlation, rotation and shift (x, y, z) of the best."""
     rotations = everywhere(_STEP)
     shifts = to - rotations @ pair.centre
@@ -184,7 +184,7 @@ def _search(pair: _Pair, to: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]
 
 
 def _climb(
-    pair: _Pair, level: _Level, rotation: np.ndarray, shift: np.ndarray, angle: float, distance: float
+    pair: Pair, level: _Level, rotation: np.ndarray, shift: np.ndarray, angle: float, distance: float
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """The nearest maximum: steps of `angle` rad and `distance` px to begin with."""
     scale = np.array([angle] * 3 + [distance] * 3)
@@ -227,19 +227,6 @@ def _amplitudes(ball: Transform) -> np.ndarray:
     far = np.rint(np.sqrt(along[:, None, None] ** 2 + along[:, None] ** 2 + along[m:] ** 2)).astype(int).ravel()
     power = np.bincount(far, np.abs(ball.values.ravel()) ** 2) / np.maximum(np.bincount(far), 1)
     return np.sqrt(np.maximum(power, 1e-4 * power[1:].max()))
-
-
-def _reduced(volume: np.ndarray, side: int) -> np.ndarray:
-    """A map in a box of `side` px, by leaving out fine waves."""
-    n = volume.shape[0]
-    if n == side:
-        return volume
-    turn = np.concatenate([np.arange((side + 1) // 2), np.arange(-(side // 2), 0)])
-    half = scipy.fft.rfftn(volume, workers=cpu.threads())[np.ix_(turn, turn, np.arange(side // 2 + 1))]
-    # the centre n // 2 becomes side // 2
-    move = np.exp(2j * np.pi * turn * (n // 2 / n - side // 2 / side))
-    half = half * (move[:, None, None] * move[:, None] * move[: side // 2 + 1]) * (side / n) ** 3
-    return scipy.fft.irfftn(half, (side,) * 3).astype(np.float32)
 
 
 def _centre(volume: np.ndarray) -> np.ndarray:

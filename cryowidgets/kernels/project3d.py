@@ -212,6 +212,26 @@ def spectra(pictures: np.ndarray) -> np.ndarray:
     return np.asarray(half * _turns(n), np.complex64)
 
 
+def resized(volume: np.ndarray, side: int) -> np.ndarray:
+    """The same box of a map (n, n, n) with `side` px along an edge, float32; fine waves that do not fit are left out.
+
+    The centre n // 2 becomes side // 2.
+    """
+    n = volume.shape[0]
+    volume = np.asarray(volume, np.float32)
+    if n == side:
+        return volume
+    least = min(n, side)
+    turn = np.arange(-((least - 1) // 2), (least - 1) // 2 + 1)
+    columns = turn[len(turn) // 2 :]
+    half = scipy.fft.rfftn(volume)[np.ix_(turn, turn, columns)]
+    move = np.exp(2j * np.pi * turn * (n // 2 / n - side // 2 / side)).astype(np.complex64)
+    half *= move[:, None, None] * move[:, None] * move[len(turn) // 2 :] * np.float32((side / n) ** 3)
+    out = np.zeros((side, side, side // 2 + 1), np.complex64)
+    out[np.ix_(turn, turn, columns)] = half
+    return np.asarray(scipy.fft.irfftn(out, (side,) * 3), np.float32)
+
+
 def _pictures(half: np.ndarray, n: int) -> np.ndarray:
     """The inverse of `spectra`."""
     half = half * np.conj(_turns(n))
