@@ -13,8 +13,8 @@ They may be arrays of numpy, cupy, or another library of the array API standard.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ import numpy as np
 from cryowidgets import cpu
 from cryowidgets.errors import InputError
 from cryowidgets.kernels import classifyscore
+from cryowidgets.kernels.classifykinds import Assigned, Lens, Rows, Settings
 from cryowidgets.kernels.classifymodel import Learning
-from cryowidgets.kernels.classifyrings import Rings
 from cryowidgets.kernels.classifyscore import ClassTable
 from cryowidgets.kernels.classifysearch import Found, Model, Search, grid
 from cryowidgets.kernels.classifysums import Sums, add_up, probabilities
@@ -36,92 +36,6 @@ LEAST = 20
 
 _START = 3000  # pictures that an ordinary classification begins with
 _CHUNK, _DEVICE_CHUNK = 8, 512  # pictures that are compared together: on the host what its cache holds
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What is known before; the diameter is all that has to be told.
-
-    Parameters
-    ----------
-    diameter : float
-        Of the particle at its longest, Å.
-    box : int
-        Side of the pictures, even, px.
-    pixel_size : float
-        Å/px.
-    classes : int
-        How many averages.
-    shift : float
-        How far particles may lie from the middle of their pictures, Å; 0 for 15 % of the diameter, and at least 15 Å.
-    finest : float
-        Finest detail that is compared, Å. Pictures are reduced to pixels that show it.
-    seed : int
-        The same pictures in the same order and the same seed give the same classes.
-    """
-
-    diameter: float
-    box: int
-    pixel_size: float
-    classes: int = 50
-    shift: float = 0.0
-    finest: float = 12.0
-    seed: int = 0
-
-    def rings(self) -> Rings:
-        """Where pictures are sampled."""
-        shift = self.shift if self.shift > 0 else max(0.15 * self.diameter, 15.0)
-        return Rings(self.box, self.pixel_size, self.diameter, shift, max(self.finest, 2.2 * self.pixel_size))
-
-
-@dataclass(frozen=True)
-class Lens:
-    """Voltage in kV, cs in mm, amplitude contrast as a fraction."""
-
-    voltage: float
-    cs: float
-    amplitude_contrast: float
-
-
-Rows = Sequence[np.ndarray]
-"""Defocus U and V in Å, their angle and the phase shift in degrees, (n,) each."""
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """Where pictures belong; numpy arrays of (n, …).
-
-    Attributes
-    ----------
-    klass : (n,) int
-        Slot of the average, 0 and up.
-    identity : (n,) int
-        Of the average that had this slot.
-    psi : (n,)
-        Degrees as in RELION's rlnAnglePsi, in (-180, 180].
-    shift : (n, 2)
-        y, x in px of the pictures as in RELION's rlnOrigin: by which the picture is moved to be centred.
-    probability : (n,)
-        Of this average among all of them.
-    score : (n,)
-        How surely there is a particle at all, in standard deviations of noise: how far the picture agrees with its
-        average, less how far the picture's negative agrees with it anywhere. About 0 where there is nothing.
-    """
-
-    klass: np.ndarray
-    identity: np.ndarray
-    psi: np.ndarray
-    shift: np.ndarray
-    probability: np.ndarray
-    score: np.ndarray
-
-    @classmethod
-    def together(cls, parts: Sequence[Assigned]) -> Assigned:
-        """Of several lots, one after the other; of none where there are none."""
-        if not parts:
-            number, figure = np.zeros(0, np.int64), np.zeros(0)
-            return cls(number, number, figure, np.zeros((0, 2)), figure, figure)
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 class Sorting:
@@ -160,7 +74,7 @@ class Sorting:
         first = waiting[: min(count, 4 * size)]
         data = sorting._sampled(*_some(pictures, lens, ctf, first))
         found, weights = learning.at_random(len(first))
-        learning.learn(sorting._sums(*data, learning.nothing(), found, weights))
+        learning.learn(sorting._sums(*data, learning.unknown(), found, weights))
         steps = learning.steps(count)
         for step in range(steps):
             if len(waiting) < size:
@@ -239,12 +153,12 @@ class Sorting:
         assigned = self._assigned(found, weights)
         if learning.fixed:
             return assigned
-        learning.learn(self._sums(*data, model.averages, found, weights))
+        learning.learn(self._sums(*data, model, found, weights))
         for slot, members in learning.places(found):
             index, take = to_device(members, pictures), namespace(pictures).take
             some = np.zeros((len(members), weights.shape[1]))
             some[:, 0] = 1
-            part = take(data[0], index, axis=0), take(data[1], index, axis=0), model.averages
+            part = take(data[0], index, axis=0), take(data[1], index, axis=0), model
             learning.replace(slot, int(found.slot[members[0], 0]), self._sums(*part, found.of(members), some))
         return assigned
 
@@ -273,9 +187,9 @@ class Sorting:
         found = Found.together(parts)
         return found, probabilities(found.likelihood)
 
-    def _sums(self, halves: Any, transfer: Any, averages: np.ndarray, found: Found, weights: np.ndarray) -> Sums:
+    def _sums(self, halves: Any, transfer: Any, model: Model, found: Found, weights: np.ndarray) -> Sums:
         odd = (np.arange(len(weights)) + self._learning.taken) % 2
-        here = to_device(averages, halves)
+        here = model.beside(halves)
 
         def add(some: slice) -> Sums:
             part = found.of(some)
@@ -338,7 +252,7 @@ def again(
             for index in _pieces(pictures.shape[0], learning.size):
                 data = sorting._sampled(*_some(pictures, lens, ctf, index))
                 found, weights = sorting._compared(*data, model)
-                sums = sorting._sums(*data, model.averages, found, weights)
+                sums = sorting._sums(*data, model, found, weights)
                 total = sums if total is None else total + sums
                 parts.append(sorting._assigned(found, weights))
             assigned.append(Assigned.together(parts))

@@ -20,6 +20,9 @@ _COARSE = 7.0  # parts of the diameter that the search over all poses sees
 _EVERY = 4  # steps from one look for weak averages to the next
 _WEAK, _LARGE = 0.35, 1.3  # shares, in those of all averages being alike, to give a place away and to be split
 _MEMBERS = 12  # of an average in one step, to be split
+_JUDGED, _SURE = 20.0, 5.0  # pictures of an average, and standard errors, to call it mixed
+_DOUBT = 0.2  # of what is known of the fit of an average's pictures counts when it is split
+_SAME = 0.95  # correlation of two averages that show the same
 _CENTRE = 8  # steps from one look at the centres to the next
 
 
@@ -99,9 +102,11 @@ class Learning:
         one, psi = np.ones((count, 1)), rng.uniform(0, 2 * np.pi, (count, 1))
         return Found(slot, psi, np.zeros((count, 1, 2)), one, one, one, one), one
 
-    def nothing(self) -> np.ndarray:
-        """Averages in which there is nothing."""
-        return np.zeros((self.classes, len(self.rings.numbers), self.rings.harmonics), np.complex64)
+    def unknown(self) -> Model:
+        """What pictures are compared with when nothing is known."""
+        rings = len(self.rings.numbers)
+        averages = np.zeros((self.classes, rings, self.rings.harmonics), np.complex64)
+        return Model(averages, self.alive, np.full(rings, np.inf), rings)
 
     def noise(self) -> np.ndarray:
         """Variance of an element of a picture's Fourier transform, (rings,)."""
@@ -161,19 +166,27 @@ class Learning:
         self.taken += len(slots)
 
     def places(self, found: Found) -> Iterator[tuple[int, np.ndarray]]:
-        """Slots of weak averages, each with those pictures of a large one that fit it least: for `replace`."""
+        """Slots to be given away, each with those pictures of another average that fit it least: for `replace`.
+
+        Slots of weak averages go to parts of large ones. Once the beginning is over, averages whose pictures have more
+        in them than noise come first, as a new view has that falls in with another; where no average is weak, two that
+        are the same become one.
+        """
         if self.step % _EVERY:
             return
         share = self.sums.count.sum(axis=0)
         share = share / max(share.sum(), 1e-9) * self.classes
-        weak = [k for k in np.argsort(share) if share[k] < _WEAK or not self.alive[k]]
-        large = [k for k in np.argsort(-share) if share[k] > _LARGE]
+        weak = [int(k) for k in np.argsort(share) if share[k] < _WEAK or not self.alive[k]]
+        large = [int(k) for k in np.argsort(-share) if share[k] > _LARGE]
+        mixed = self._mixed() if self.batches else []
         sure = found.likelihood[:, 0] / np.sqrt(np.maximum(found.norm[:, 0], 1e-6))
-        for slot, source in zip(weak, large, strict=False):
+        for source in dict.fromkeys(mixed + large):
             members = np.flatnonzero(found.slot[:, 0] == source)
-            if len(members) < _MEMBERS:
+            if len(members) < _MEMBERS or source in weak:
                 continue
-            yield int(slot), members[sure[members] < np.median(sure[members])]
+            slot = weak.pop(0) if weak else self._merged(source) if source in mixed else None
+            if slot is not None:
+                yield slot, members[sure[members] < np.median(sure[members])]
 
     def replace(self, slot: int, source: int, part: Sums) -> None:
         """Let a new average, drawn towards some pictures of `source`, take the place of that in `slot`.
@@ -184,7 +197,41 @@ class Learning:
         self.sums = self.sums.placed(source, self.sums, source, 0.5)
         drawn = part.faded(half / max(part.count[:, source].sum(), 1e-9)) + self.sums
         self.sums = self.sums.placed(slot, drawn, source, 0.5)
+        self.sums.judged[:, [slot, source]] *= _DOUBT
         self._named(np.array([slot]), int(self.identity[source]))
+
+    def _mixed(self) -> list[int]:
+        """Averages whose pictures have surely more left in them than those of others, the surest first."""
+        many, _, _, left, square = self.sums.judged
+        count = np.maximum(many, 1e-9)
+        mean = left / count
+        error = np.sqrt(np.maximum(square / count - mean**2, 1e-9) / count)
+        known = self.alive & (many >= _JUDGED)
+        if known.sum() < 3:
+            return []
+        excess = np.where(known, (mean - np.median(mean[known])) / error, 0.0)
+        return [int(k) for k in np.argsort(-excess) if excess[k] > _SURE]
+
+    def _merged(self, source: int) -> int | None:
+        """Add one of the two averages that are most alike, `source` aside, to the other; returns the slot that is free,
+        None where no two are the same."""
+        averages, weight = self.averages(), (self.rings.weights / self.noise()).astype(np.float32)
+        candidates = [int(k) for k in np.flatnonzero(self.alive) if k != source]
+        some = averages[candidates]
+        waves = np.einsum("arm,brm,r->abm", some, np.conj(some), weight, optimize=True)
+        alike = np.fft.irfft(waves, n=2 * self.rings.angles, axis=-1, norm="forward")
+        own = np.sqrt(np.maximum(np.einsum("aa->a", alike[:, :, 0]), 1e-9))
+        best = alike.max(axis=-1) / (own[:, None] * own)
+        best[np.tril_indices(len(best))] = -1
+        a, b = np.unravel_index(int(best.argmax()), best.shape)
+        if best[a, b] < _SAME:
+            return None
+        psi = 2 * np.pi * int(alike[a, b].argmax()) / alike.shape[-1]  # a is b turned by psi
+        turn = np.exp(1j * psi * np.arange(self.rings.harmonics)).astype(np.complex64)
+        into, free = candidates[b], candidates[a]
+        moved = replace(self.sums, waves=self.sums.waves * turn) + self.sums.placed(free, self.sums, into, 1.0)
+        self.sums = self.sums.placed(into, moved, free, 1.0)
+        return free
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it."""

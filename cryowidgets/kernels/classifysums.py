@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.kernels.classifyrings import Rings
-from cryowidgets.kernels.classifysearch import Found
+from cryowidgets.kernels.classifysearch import Found, Model
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
 LEAST = 0.02
@@ -31,9 +31,9 @@ class Sums:
         Power that the likeliest averages leave in the pictures, per element.
     seen : float
         Pictures behind `rest`.
-    judged : (4, k)
-        Of the likeliest average of each picture, as far as its opposite is known: pictures, product over the root of
-        the norm, the same of the opposite, product over the norm.
+    judged : (5, k)
+        Of the pictures to which each average is the likeliest: how many, product over the root of the norm, the same of
+        the opposite, and the power that is left, in that of noise, and its square.
     """
 
     waves: np.ndarray
@@ -48,7 +48,7 @@ class Sums:
         """Of no pictures."""
         shape = (2, classes, len(rings.numbers))
         waves = np.zeros((*shape, rings.harmonics), np.complex64)
-        return cls(waves, np.zeros(shape), np.zeros(shape[:2]), np.zeros(shape[2]), 0.0, np.zeros((4, classes)))
+        return cls(waves, np.zeros(shape), np.zeros(shape[:2]), np.zeros(shape[2]), 0.0, np.zeros((5, classes)))
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -76,15 +76,15 @@ def probabilities(likelihood: np.ndarray) -> np.ndarray:
 
 
 def add_up(
-    rings: Rings, halves: Any, transfer: Any, averages: Any, found: Found, weights: np.ndarray, odd: np.ndarray
+    rings: Rings, halves: Any, transfer: Any, model: Model, found: Found, weights: np.ndarray, odd: np.ndarray
 ) -> Sums:
     """Sums of pictures.
 
     Parameters
     ----------
     halves, transfer : (n, rings, angles // 2)
-    averages : (k, rings, harmonics)
-        What they were compared with.
+    model : Model
+        What they were compared with, beside them.
     found : Found
         On the host, as are the following.
     weights : (n, m) numpy
@@ -92,7 +92,7 @@ def add_up(
     odd : (n,) numpy, 0 or 1
         Which half it belongs to.
     """
-    xp = namespace(halves)
+    xp, averages = namespace(halves), model.averages
     classes = averages.shape[0]
     item, rank = np.nonzero(weights)
     slot, psi, shift = (x[item, rank] for x in (found.slot, found.psi, found.shift))
@@ -116,7 +116,8 @@ def add_up(
     rest = xp.mean(xp.abs(halves) ** 2, axis=-1) - 2 * shared + squared * power
     best, product, norm, opposite = (x[:, 0] for x in (found.slot, found.product, found.norm, found.opposite))
     root = np.sqrt(np.maximum(norm, 1e-6))
-    judged = np.stack([np.ones(len(best)), product / root, opposite / root, product / np.maximum(norm, 1e-6)])
+    left = asnumpy(rest).astype(np.float64) @ (rings.weights / model.noise)
+    judged = np.stack([np.ones(len(best)), product / root, opposite / root, left, left**2])
     return Sums(
         waves=asnumpy(total).astype(np.complex64),
         lens=asnumpy(lens).astype(np.float64),
