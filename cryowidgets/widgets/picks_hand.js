@@ -6,6 +6,7 @@ const STEPS_BACK = 500; // that can be undone
 
 function picksHand({ model, el, signal, view, layer }) {
   const drafts = new Map(); // by exposure: {add, remove, sent: {add, remove}, undo, redo}
+  let number = 0; // of the words said of drafts: an answer to an earlier one changes nothing that came after it
   let exposure = 0;
   let size = [0, 0];
   let mode = "look";
@@ -34,7 +35,14 @@ function picksHand({ model, el, signal, view, layer }) {
     view.arrange();
     view.later();
   };
-  const tell = () => model.send({ type: "draft", exposure, ...copy(mine()) });
+  const tell = () => model.send({ type: "draft", exposure, number: ++number, ...copy(mine()) });
+  const save = () => {
+    const { add, remove, sent } = mine();
+    const all = { add: [...sent.add, ...add], remove: [...sent.remove, ...remove] };
+    drafts.set(exposure, { ...blank(), sent: all });
+    model.send({ type: "save", exposure, number: ++number });
+    changed();
+  };
   const put = (next, draft = mine()) => {
     drafts.set(exposure, { ...draft, ...next });
     changed();
@@ -149,7 +157,7 @@ function picksHand({ model, el, signal, view, layer }) {
       if (message.type !== "drafts") return layer.hear(message, buffers);
       for (const one of message.drafts) {
         const known = drafts.get(one.exposure) ?? blank();
-        const same = JSON.stringify(copy(known)) === JSON.stringify(copy(one));
+        const same = one.heard < number || JSON.stringify(copy(known)) === JSON.stringify(copy(one));
         drafts.set(one.exposure, { ...known, ...(same ? {} : { ...copy(one), undo: [], redo: [] }), sent: one.sent });
       }
       changed();
@@ -217,7 +225,6 @@ function picksHand({ model, el, signal, view, layer }) {
     if (draft.undo.length) made.push(button("Undo", () => back("undo", "redo"), "Ctrl Z"));
     if (draft.redo.length) made.push(button("Redo", () => back("redo", "undo"), "Ctrl Y"));
     if (open(draft)) {
-      const save = () => model.send({ type: "save", exposure });
       const words = `Save ${said(draft.add, draft.remove)}`;
       const saving = button("Save", save, "hands them to the session; what follows is done anew", words);
       saving.classList.add("cw-picks-save");

@@ -15,6 +15,8 @@ MOST = 5000
 """Picks that a person may add to, or remove from, one micrograph before saving them."""
 DRAFTS = 200
 """Micrographs with unsaved picks at most."""
+NEWEST = 2**53 - 1
+"""Number of a word that no page takes for an old one."""
 
 Places = list[list[float]]
 """y and x in px of a micrograph."""
@@ -29,11 +31,17 @@ class Draft:
     sent_add: Places = field(default_factory=list)
     """saved, and on its way to the picks"""
     sent_remove: Places = field(default_factory=list)
+    heard: int = 0
+    """number of the newest word of a page about it: what it has said since, it knows better"""
 
     @property
     def open(self) -> int:
         """Changes that are not saved."""
         return len(self.add) + len(self.remove)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.add or self.remove or self.sent_add or self.sent_remove)
 
 
 class PicksByHand(PicksView):
@@ -76,31 +84,39 @@ class PicksByHand(PicksView):
     def sent(self, exposure: int) -> None:
         """What was open of an exposure is on its way."""
         draft = self.drafts[exposure]
-        draft.sent_add += draft.add
-        draft.sent_remove += draft.remove
+        draft.sent_add, draft.sent_remove = draft.sent_add + draft.add, draft.sent_remove + draft.remove
         draft.add, draft.remove = [], []
         self._say_drafts([exposure])
 
     def arrived(self, exposure: int) -> None:
         """What was on its way is among the picks now."""
         draft = self.drafts.get(exposure)
-        if draft is not None and (draft.sent_add or draft.sent_remove):
+        if draft is not None:
             draft.sent_add, draft.sent_remove = [], []
             self._say_drafts([exposure])
+            if draft.empty:
+                del self.drafts[exposure]
 
     def refused(self, exposure: int) -> None:
-        """What was on its way was not taken: it is open again."""
+        """What was to be sent was not taken: it is open again."""
         draft = self.drafts.get(exposure)
         if draft is not None:
             draft.add, draft.remove = draft.sent_add + draft.add, draft.sent_remove + draft.remove
             draft.sent_add, draft.sent_remove = [], []
+            draft.heard = NEWEST
             self._say_drafts([exposure])
 
     def _say_drafts(self, exposures: list[int]) -> None:
         drafts = [(id, self.drafts[id]) for id in exposures]
         said = [
-            {"exposure": id, "add": d.add, "remove": d.remove, "sent": {"add": d.sent_add, "remove": d.sent_remove}}
-            for id, d in drafts
+            {
+                "exposure": id,
+                "heard": draft.heard,
+                "add": draft.add,
+                "remove": draft.remove,
+                "sent": {"add": draft.sent_add, "remove": draft.sent_remove},
+            }
+            for id, draft in drafts
         ]
         self.send({"type": "drafts", "drafts": said})
 
@@ -118,10 +134,18 @@ class PicksByHand(PicksView):
             if add is None or remove is None or (exposure not in self.drafts and len(self.drafts) >= DRAFTS):
                 return
             draft = self.drafts.setdefault(exposure, Draft())
-            draft.add, draft.remove = add, remove
+            draft.add, draft.remove, draft.heard = add, remove, _number(message)
+            if draft.empty:
+                del self.drafts[exposure]
             self._changed(exposure)
         elif kind == "save" and exposure in self.drafts and self.drafts[exposure].open:
+            self.drafts[exposure].heard = _number(message)
             self._saved(exposure, self.drafts[exposure])
+
+
+def _number(message: dict) -> int:
+    found = message.get("number")
+    return found if type(found) is int and 0 <= found < NEWEST else 0
 
 
 def _places(found: Any) -> Places | None:

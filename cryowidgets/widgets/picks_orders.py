@@ -123,12 +123,16 @@ class HandOrders(W.Box):
 
     def save(self, exposure: int, draft: Draft) -> None:
         """Send what a person has changed of an exposure."""
-        if self._view is None or not self._step:
+        assert self._view is not None
+        if not self._step:
+            self._view.refused(exposure)
             return
         ref = self._answer.send("pick", step=self._step, exposure=exposure, add=draft.add, remove=draft.remove)
         if ref:
             self._sent[exposure] = ref
             self._view.sent(exposure)
+        else:
+            self._view.refused(exposure)
 
     def show(
         self, reader: Reader, view: PicksByHand, step: str, exposure: int, found: Corrections, picked: Picked

@@ -15,6 +15,7 @@ from tests.picked import PickedSession
 pytestmark = pytest.mark.browser
 
 VIEW = "document.querySelector('.cw-picks-view')"
+UNSAVED = "document.querySelector('.cw-picks-card .cw-choice [data-name]')"
 HEIGHT, WIDTH = 4092, 5760
 
 
@@ -125,7 +126,7 @@ def test_picks_by_hand_are_saved_and_not_lost_when_another_one_comes(tab, sessio
     tab.page.locator(".cw-picks-view canvas").focus()
     tab.page.keyboard.press("Control+y")
     tab.wait(f"{VIEW}.dataset.added === '2' && {VIEW}.dataset.removed === '2'")
-    tab.wait("document.querySelector('.cw-picks-right').textContent.includes('Not saved:')")
+    tab.wait(UNSAVED)
 
     session.arrive(1)
     session.process(pictures=False)
@@ -135,7 +136,13 @@ def test_picks_by_hand_are_saved_and_not_lost_when_another_one_comes(tab, sessio
     assert tab.page.locator(f".cw-picks-head [data-exposure='{newest}']").count() == 1
 
     tab.page.get_by_role("button", name="Save").click()
-    tab.wait(f"{VIEW}.dataset.added === '0' && {VIEW}.dataset.removed === '0'")
+    x, y, _ = on_screen(tab, empty + [0, 600])
+    mouse.click(x, y)  # at once, before anybody has answered
+    tab.wait("document.querySelector('.cw-picks-right').textContent.includes('sent to the engine')")
+    tab.wait(UNSAVED)
+    assert tab.page.evaluate(f"[{VIEW}.dataset.added, {VIEW}.dataset.removed]") == ["1", "0"]
+    tab.page.get_by_role("button", name="Discard").click()
+    tab.wait(f"!{UNSAVED}")
     ((name, args),) = commands(session)
     assert (name, args["step"], args["exposure"]) == ("pick", "corrected", newest)
     px = 1.5 / scale  # what a mouse can aim at

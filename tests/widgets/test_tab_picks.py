@@ -262,7 +262,26 @@ def test_what_is_refused_is_open_again_and_what_is_done_is_forgotten(wire, sessi
         (task,) = db.execute("SELECT task FROM picks WHERE exposure = ? AND step = ?", (newest, step.id)).fetchone()
         session.store.replace_result(step, newest, made, task, 1)
     shown.refresh()
-    assert view.drafts[newest].sent_add == []
+    assert newest not in view.drafts
+
+
+def test_what_a_page_says_while_it_waits_for_an_answer_counts(wire, session, shown):
+    view, newest = shown.sheet.view, max(session.found)
+    wire.hear(view, type="draft", exposure=newest, number=1, add=[[1.0, 2.0]], remove=[])
+    wire.hear(view, type="save", exposure=newest, number=2)
+    wire.hear(view, type="draft", exposure=newest, number=3, add=[[5.0, 6.0]], remove=[])
+    said = wire.said(view, "drafts")[-1][0]["drafts"][0]
+    assert said["heard"] == 2 and said["add"] == [] and said["sent"]["add"] == [[1.0, 2.0]]
+    assert view.drafts[newest].add == [[5.0, 6.0]] and view.drafts[newest].sent_add == [[1.0, 2.0]]
+    wire.hear(shown.sheet.steps, type="tap", name="pick")
+    shown.refresh()
+    wire.clear()
+    wire.hear(view, type="save", exposure=newest, number=4)  # of a step that takes none: the page gets it back
+    said = wire.said(view, "drafts")[-1][0]["drafts"][0]
+    assert said["add"] == [[1.0, 2.0], [5.0, 6.0]] and said["heard"] > 4
+    assert len(commands(session)) == 1
+    wire.hear(view, type="draft", exposure=newest, number=5, add=[], remove=[])
+    assert newest not in view.drafts
 
 
 def test_drafts_from_a_page_are_not_trusted(wire, session, shown):
