@@ -117,6 +117,8 @@ def _hold(engine: Engine, step: str) -> str:
 def _release(engine: Engine, step: str) -> str:
     s = _step(engine, step)
     going = changes.release(engine.store, step)
+    if going and engine.desk.on_demand(step):
+        engine.store.retry(step)  # what failed when it was last asked for is asked for again
     if not s.inputs:
         engine.open_door()
     return f"{' and '.join(going)} may begin" if going else f"{step} was not held"
