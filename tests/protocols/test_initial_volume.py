@@ -1,0 +1,117 @@
+"""The step that makes a first map: its files, what it uses of the classes, when it is made anew, when there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cryowidgets.errors import InputError, ParameterError
+from cryowidgets.io import mrc
+from cryowidgets.kernels import project3d
+from cryowidgets.kernels.directions import even, facing
+from cryowidgets.model import Classes
+from cryowidgets.protocols import classfiles
+from cryowidgets.protocols.initial_volume import InitialVolume
+from cryowidgets.protocols.out import Out
+from cryowidgets.sim import particles
+
+BOX, PIXEL, COUNT = 32, 8.0, 24
+MOLECULE = particles.simulate(1, box=BOX, pixel_size=PIXEL, seed=4).density[0]
+VALUES = {"starts": 4, "finest": 24.0, "diameter": 190.0}
+
+
+def classes(folder, averages, good=None, number=1, **values):
+    """What a sorting leaves: a stack of averages and what is known of them; class i has 100 + i particles."""
+    count = len(averages)
+    held = np.arange(count) + 100
+    model = classfiles.ClassModel(
+        identity=np.arange(count) + 1, parent=np.zeros(count, int), share=held / held.sum(), particles=held,
+        resolution=np.full(count, 18.0), size=np.full(count, 150.0), score=np.full(count, 0.8),
+        good=np.ones(count, bool) if good is None else good, age=np.ones(count, int), pixel_size=PIXEL,
+    )  # fmt: skip
+    mrc.write(folder / f"c{number}.mrcs", averages.astype(np.float32), PIXEL)
+    classfiles.write_model(folder / f"c{number}_model.star", model, f"c{number}.mrcs", PIXEL, BOX)
+    said = {
+        "path": str(folder / f"c{number}.mrcs"), "model": str(folder / f"c{number}_model.star"), "count": count,
+        "particles": int(held.sum()), "box": BOX, "pixel_size": PIXEL, "id": number, **values,
+    }  # fmt: skip
+    return Classes(**said)
+
+
+def process(folder, item, last=None, **values):
+    out = Out(folder, "steps/volume", f"volume_{item.id:06d}")
+    result = InitialVolume(**{**VALUES, **values}).process([item], last, out)
+    out.commit()
+    return result.filed(folder).located(folder)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """Good averages, a few of noise among them that are not good, and the map of it."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "steps/volume").mkdir(parents=True)
+    rng = np.random.default_rng(8)
+    seen = project3d.project(MOLECULE, facing(even(COUNT), rng.uniform(0, 360, COUNT)))
+    seen = seen + rng.standard_normal(seen.shape) * np.sqrt(seen.var() / 2)
+    bad = rng.standard_normal((3, BOX, BOX)) * seen.std()
+    item = classes(folder, np.concatenate([bad, seen]), np.arange(COUNT + 3) >= 3)
+    return folder, item, process(folder, item)
+
+
+def test_a_map_with_all_its_files(session):
+    _, _, volume = session
+    assert volume.reason == "" and 2 <= volume.agreeing <= volume.starts == 4
+    assert (volume.classes, volume.particles) == (COUNT, sum(range(103, 103 + COUNT)))
+    for path in (volume.path, volume.half1, volume.half2, volume.deviation):
+        assert mrc.read(path).shape == (BOX,) * 3
+        assert mrc.read_header(path).pixel_size == pytest.approx(PIXEL)
+    density = mrc.read(volume.path)
+    assert 0 < volume.level < density.max() and volume.thumbnail.endswith(".jpg")
+    assert 16 <= volume.agreement < 40 and 16 <= volume.resolution < 40 and 0.4 < volume.evenness <= 1
+    with np.load(volume.orientations) as seen:
+        assert seen["directions"].shape == (400, 2) and seen["counts"].shape == (400,)
+        assert seen["counts"].sum() == pytest.approx(volume.particles)
+        np.testing.assert_allclose(project3d.rotations_of(*seen["directions"].T, 0)[:, 2], even(400), atol=1e-5)
+
+
+def test_it_is_made_anew_when_there_are_many_more_particles(session):
+    folder, item, volume = session
+    same = process(folder, dataclasses.replace(item, id=2, particles=item.particles + 10), volume)
+    assert (same.path, same.agreement) == (volume.path, volume.agreement)
+    assert not list(folder.glob("steps/volume/volume_000002*"))
+
+
+def test_one_that_was_believed_is_where_the_next_begins(session):
+    folder, item, volume = session
+    step = InitialVolume(**VALUES)
+    np.testing.assert_array_equal(step._warm(volume, item), mrc.read(volume.path))
+    assert step._warm(dataclasses.replace(volume, reason="uneven"), item) is None
+    assert InitialVolume(**VALUES, symmetry="C2")._warm(volume, item) is None
+
+
+def test_noise_gives_a_reason_and_no_file(tmp_path):
+    noise = np.random.default_rng(2).standard_normal((12, BOX, BOX))
+    volume = process(tmp_path, classes(tmp_path, noise))
+    assert volume.path == volume.thumbnail == "" and volume.reason
+    assert volume.classes == 12 and not (tmp_path / "steps").exists()
+
+
+def test_reasons_without_a_start(tmp_path):
+    averages = np.random.default_rng(2).standard_normal((9, BOX, BOX))
+    none = classes(tmp_path, averages, np.zeros(9, bool))
+    assert "no class looks like particles" in process(tmp_path, none).reason
+    few = classes(tmp_path, averages, np.arange(9) < 4, 2)
+    assert "too few" in process(tmp_path, few).reason
+    yet = Classes(path="", count=0, particles=10, box=BOX, pixel_size=PIXEL, reason="10 of 2000 particles")
+    assert "10 of 2000 particles" in process(tmp_path, yet).reason
+
+
+def test_a_group_that_there_is_not_and_a_model_of_other_classes(tmp_path):
+    item = classes(tmp_path, np.ones((9, BOX, BOX)))
+    with pytest.raises(ParameterError, match="InitialVolume.symmetry: 'X3' is no point group"):
+        process(tmp_path, item, symmetry="X3")
+    other = classes(tmp_path, np.ones((8, BOX, BOX)), number=2)
+    with pytest.raises(InputError, match="9 averages where .* 8 classes"):
+        process(tmp_path, dataclasses.replace(item, model=other.model))
