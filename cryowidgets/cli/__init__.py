@@ -15,6 +15,7 @@ from cryowidgets.cli import (
     look,
     plugins,
     report,
+    resolution,
     scipion,
     serve,
     session,
@@ -58,7 +59,7 @@ def main() -> None:
 _ORDER = """
 demo template wizard new run serve wall status alerts monitor stop pause resume reopen retry reject readmit set add
 link hold release restart reset report export import batch data clean restore archive library project scipion sim
-compile plugins show
+resolution compile plugins show
 """
 for _command in sorted(
     (
@@ -70,6 +71,7 @@ for _command in sorted(
         *alerts.COMMANDS,
         *batch.COMMANDS,
         *report.COMMANDS,
+        *resolution.COMMANDS,
         *export.COMMANDS,
         *data.COMMANDS,
         *scipion.COMMANDS,
