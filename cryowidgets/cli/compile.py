@@ -18,11 +18,12 @@ def compile_() -> None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         _process_something(Path(folder))
+    _compare_maps()
     click.echo(f"The kernels are ready, after {time.perf_counter() - began:.0f} s.")
 
 
 def _process_something(folder: Path) -> None:
-    """Take a small movie of each kind from the file to its CTF."""
+    """Take a small movie of each kind from the file to its CTF, and particles to their classes."""
     import dataclasses
 
     import numpy as np
@@ -52,6 +53,30 @@ def _process_something(folder: Path) -> None:
         out.commit()
         located = dataclasses.replace(micrograph.located(folder), optics=recipe.optics, name=item.name)
         EstimateCtf().process(located, Out(folder, ".", item.name))
+    _sort_something()
+
+
+def _sort_something() -> None:
+    """Sort a few particles."""
+    from cryowidgets.kernels.classify import Lens, Settings, Sorting
+    from cryowidgets.sim.particles import simulate
+
+    stack = simulate(40, box=32, pixel_size=10.0)
+    settings = Settings(diameter=stack.diameter, box=32, pixel_size=stack.pixel_size, classes=2, finest=40.0)
+    rows = (stack.defocus_u, stack.defocus_v, stack.angle, stack.phase_shift)
+    Sorting.begin(settings, stack.pictures, Lens(stack.voltage, stack.cs, stack.amplitude_contrast), rows)
+
+
+def _compare_maps() -> None:
+    """Take a small map to pictures, back, and onto itself."""
+    import numpy as np
+
+    from cryowidgets.kernels import alignvolumes, project3d
+
+    volume = np.random.default_rng(0).standard_normal((16, 16, 16), np.float32)
+    rotations = project3d.rotations_of([0, 10], [20, 30], [40, 50])
+    project3d.backproject(project3d.project(volume, rotations), rotations)
+    alignvolumes.align(volume, volume)
 
 
 COMMANDS = (compile_,)
