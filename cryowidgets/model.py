@@ -360,6 +360,7 @@ class ParticleSize(Item):
     micrographs: int = column("micrographs looked at", default=0)
     curve: str = column("(2, n) float32: diameter in Å, how much of it there is; NPY", default="", file=True)
     picture: str = column("mean of the particles found with a circle of that size, JPEG", default="", file=True)
+    state: str = column("what the next micrographs are added to, NPZ", default="", file=True)
     reason: str = column("why no size can be told; empty where it can", default="")
 
 

@@ -13,6 +13,7 @@ from cryowidgets.cli import (
     export,
     library,
     look,
+    picks,
     plugins,
     report,
     resolution,
@@ -58,7 +59,7 @@ def main() -> None:
 
 _ORDER = """
 demo template wizard new run serve wall status alerts monitor stop pause resume reopen retry reject readmit set add
-link hold release restart reset report export import batch data clean restore archive library project scipion sim
+link hold release restart reset report export picks import batch data clean restore archive library project scipion sim
 resolution compile plugins show
 """
 for _command in sorted(
@@ -73,6 +74,7 @@ for _command in sorted(
         *report.COMMANDS,
         *resolution.COMMANDS,
         *export.COMMANDS,
+        *picks.COMMANDS,
         *data.COMMANDS,
         *scipion.COMMANDS,
         *demo.COMMANDS,
