@@ -22,13 +22,15 @@ from cryowidgets.errors import WorkflowError
 NAN = float("nan")
 
 
-def column(help: str, unit: str = "", default: Any = MISSING, file: bool = False) -> Any:
+def column(help: str, unit: str = "", default: Any = MISSING, file: bool = False, newest: bool = False) -> Any:
     """Declare a field of a kind: what it means, its unit, and whether it is the path of a file.
+
+    Of a file that only the `newest` result of a fold keeps, those of older results may be gone.
 
     A `file` is relative to the project folder in the store and absolute in the hands of a protocol, so that a
     copied project opens elsewhere. Files outside the project (raw movies, gains) are absolute everywhere.
     """
-    metadata = {"help": help, "unit": unit, "file": file}
+    metadata = {"help": help, "unit": unit, "file": file, "newest": newest}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
@@ -261,7 +263,9 @@ class Gain(Item):
     """The gain of the camera by the movies so far, and what it says of the gain in use."""
 
     path: str = column("gain that multiplies raw frames, MRC; empty as long as not worth it", default="", file=True)
-    total: str = column("sum of raw frames so far, NPZ; only that of the newest result is kept", default="", file=True)
+    total: str = column(
+        "sum of raw frames so far, NPZ; only that of the newest result is kept", default="", file=True, newest=True
+    )
     picture: str = column("the gain by the movies so far, for people, JPEG", default="", file=True)
     movies: int = column("movies added up", default=0)
     left_out: int = column("movies not added up: unreadable, of another size, or with edges", default=0)
@@ -334,11 +338,17 @@ class Classes(Item):
     pixel_size: float = column("pixel size of the averages", "Å/px")
     resolution: float = column("finest resolution of a class by the program", "Å", default=NAN)
     largest: float = column("share of the particles in the largest class", default=NAN)
-    state: str = column("what the next batch goes on from, NPZ; empty where there is none", default="", file=True)
-    history: str = column(
-        "how the classes came about: averages and figures after some of the batches, NPZ; empty where it is not kept",
+    state: str = column(
+        "what the next batch goes on from, NPZ; only that of the newest result is kept",
         default="",
         file=True,
+        newest=True,
+    )
+    history: str = column(
+        "how the classes came about: averages and figures after some of the batches, NPZ; that of the newest is kept",
+        default="",
+        file=True,
+        newest=True,
     )
     batches: int = column("batches sorted so far", default=0)
     good: int = column("classes that look like particles", default=0)

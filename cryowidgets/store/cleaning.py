@@ -71,7 +71,8 @@ def category(kind: str, column: str) -> str:
 def files(query: Query, step: Step, what: Collection[str] | None = None) -> list[tuple[int | None, str, str]]:
     """Exposure, path and category of the files that a step has written and its present results name.
 
-    A gate hands on files of others, which are not its own. With `what` only those categories.
+    Of files that only the newest result of a fold keeps, that one is named. A gate hands on files of others, which are
+    not its own. With `what` only those categories.
     """
     kind = Item.kinds.get(step.gives)
     if kind is None or not query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (kind.word(),)):
@@ -85,6 +86,8 @@ def files(query: Query, step: Step, what: Collection[str] | None = None) -> list
         inside = "" if label == RAW and not step.inputs else f'AND substr("{name}", 1, ?) = ?'
         own = f"steps/{step.name}/"
         values: tuple = (step.id, *((len(own), own) if inside else ()))
+        if field.metadata.get("newest"):
+            inside += f" AND id = (SELECT max(id) FROM {kind.table()} WHERE step = {step.id})"
         sql = f'SELECT exposure, "{name}" FROM {kind.table()} WHERE step = ? AND "{name}" <> \'\' {inside}'
         found += [(exposure, path, label) for exposure, path in query(sql, values)]
     return found

@@ -9,6 +9,7 @@ from cryowidgets.engine.inbox import send
 from cryowidgets.project import Project
 from cryowidgets.protocols.sorted import all_particles
 from cryowidgets.sim import particles
+from cryowidgets.store.cleaning import files
 
 
 def node(project, step):
@@ -60,6 +61,11 @@ def test_what_was_accepted_is_sorted_once_more_when_a_person_asks(tmp_path, movi
             "classes",
         ]
         until(e, e.finished)
+        with p.reader() as reader:
+            named = [path for _, path, _ in files(reader.query, reader.steps()["classes"])]
+        assert len([path for path in named if path.endswith("_particles.star")]) == 2
+        assert len([path for path in named if path.endswith("_state.npz")]) == 1
+        assert all((folder / path).is_file() for path in named), "nothing is missed that was let go"
         assert node(p, "again").hold
         assert node(p, "cut").done == 3 and node(p, "classes").outdated == 0
     finally:
