@@ -15,6 +15,7 @@ let places = 0;
 //   press(place)                  whether a drag from this place, y and x in px of the picture, is its own: then it has
 //   drag(place) and drop(place)
 //   click(place, event)           a press without a drag; true keeps the browser from its menu
+//   hover(place)                  where the mouse is; null where it has left
 //   key(event)                    whether it has taken a key
 //   hands()                       whether clicks mean something, so that two of them do not zoom
 // `view` has room, canvas, later (draws soon), arrange (makes the row of tools again), frame(), fit(), show(y, x).
@@ -282,9 +283,12 @@ async function micrograph({ model, el, signal, over, lowpass: first = 0 }) {
       const [kx, ky] = [left + x / scale - shot.width / 2, top + y / scale - shot.height / 2];
       const r = Math.hypot(kx / shot.width, ky / shot.height); // of the sampling frequency
       said.textContent = r > 0.004 && r < 0.72 ? `${(shot.pixel / r).toFixed(1)} Å` : "";
-    }
+    } else if (shot) layer.hover?.(placed(event));
   });
-  canvas.addEventListener("pointerleave", later);
+  canvas.addEventListener("pointerleave", () => {
+    layer.hover?.(null);
+    later();
+  });
   canvas.addEventListener("pointerup", (event) => {
     const was = drag;
     drag = null;

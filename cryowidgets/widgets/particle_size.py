@@ -31,6 +31,8 @@ class SizePanel(W.Box):
     """
 
     def __init__(self, page: Page) -> None:
+        self.diameter = 0.0
+        """The estimate, Å; 0 where there is none."""
         self._step = ""
         self._shown: tuple = ()
         self._words, self._curve, self._waits = W.HTML(), W.HTML(), W.HTML()
@@ -50,6 +52,7 @@ class SizePanel(W.Box):
         step = next((step for step in reversed(list(steps.values())) if step.gives == "ParticleSize"), None)
         show_if(self, step is not None)
         if step is None:
+            self.diameter = 0.0
             return
         size = reader.result(step.name)
         assert size is None or isinstance(size, ParticleSize)
@@ -60,6 +63,7 @@ class SizePanel(W.Box):
             put(self._curve, curve(size))
             self.picture.show(size.picture if size else "")
         known = size is not None and math.isfinite(size.diameter)
+        self.diameter = float(size.diameter) if size is not None and known else 0.0
         found = pickers(steps)
         waiting = [picker.name for picker in found if picker.hold]
         (self.add_class if waiting else self.remove_class)("cw-picks-first")
@@ -118,14 +122,17 @@ def curve(size: ParticleSize | None) -> str:
         return ""
     if found.ndim != 2 or len(found) != 2:
         return ""
-    found = np.asarray(found, np.float64)[:, np.isfinite(found).all(axis=0)]
+    found = np.asarray(found, np.float64)
+    found = found[:, np.isfinite(found).all(axis=0) & (found[0] > 0)]
     if size is None or found.shape[1] < 2:
         return ""
     x, y = found
     low, high, top = float(x.min()), float(x.max()), float(max(y.max(), 1e-12))
 
     def across(value: float) -> float:
-        return round(EDGE + (WIDTH - 2 * EDGE) * (min(max(value, low), high) - low) / ((high - low) or 1.0), 1)
+        """By ratios, as pickers look for sizes."""
+        share = math.log(min(max(value, low), high) / low) / (math.log(high / low) or 1.0)
+        return round(EDGE + (WIDTH - 2 * EDGE) * share, 1)
 
     floor = HEIGHT - FOOT
     line = " ".join(f"{across(a)},{round(floor - (floor - EDGE) * max(b, 0.0) / top, 1)}" for a, b in found.T)
@@ -138,7 +145,11 @@ def curve(size: ParticleSize | None) -> str:
         at = across(size.diameter)
         parts.append(f"<line class='cw-picks-best' x1='{at}' x2='{at}' y1='0' y2='{floor}'/>")
     parts.append(f"<polyline points='{line}'/><line x1='0' x2='{WIDTH}' y1='{floor}' y2='{floor}'/>")
-    for value, anchor, at in ((low, "start", 2), ((low + high) / 2, "middle", WIDTH / 2), (high, "end", WIDTH - 2)):
+    for value, anchor, at in (
+        (low, "start", 2),
+        (math.sqrt(low * high), "middle", WIDTH / 2),
+        (high, "end", WIDTH - 2),
+    ):
         unit = " Å" if anchor == "end" else ""
         parts.append(f"<text x='{at}' y='{HEIGHT - 4}' text-anchor='{anchor}'>{value:.0f}{unit}</text>")
     return (

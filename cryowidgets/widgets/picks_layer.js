@@ -39,6 +39,7 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
   let touched = false; // by a person
   let picks = null; // of this micrograph: {name, radius, places, scores, powers}
   let chosen = -1; // one of them
+  let mouse = null; // where it is, while there are no picks
   const recent = new Map(); // by exposure: {scores, powers}
 
   // What is kept ---------------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
   };
   const drawn = (i) => picks && (set.cut || kind(i) !== "cut");
   const ring = (context, look, all, { scale, left, top, width, height }) => {
-    const r = Math.max(2.5, (picks?.radius ?? 20) * scale);
+    const r = Math.max(2.5, (look.radius ?? picks?.radius ?? 20) * scale);
     context.beginPath();
     for (const [y_, x_] of all) {
       const [y, x] = [(y_ - top) * scale, (x_ - left) * scale];
@@ -171,8 +172,15 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
     context.setLineDash([]);
   };
   const place = (i) => [picks.places[2 * i], picks.places[2 * i + 1]];
+  // Where there are no picks yet a circle of the size of the particles goes with the mouse, to be held against some.
+  const example = (context, shot, frame) => {
+    const size = model.get("size");
+    ring(context, { ...LOOKS.kept, radius: size / 2 / shot.pixel }, [mouse], frame);
+    return [`a circle of ${size.toFixed(0)} Å`];
+  };
   const draw = (context, shot, frame) => {
     el.dataset.picks = "";
+    if (shot && !picks && mouse && model.get("size") && shot.pixel) return example(context, shot, frame);
     if (!shot || !set.picks) return [];
     const found = { kept: [], cut: [], removed: [], added: [] };
     for (let i = 0; picks && i < picks.scores.length; i++) if (drawn(i)) found[kind(i)].push(place(i));
@@ -251,6 +259,10 @@ function picksLayer({ model, el, signal, view, removed = () => false, more = () 
     draw,
     tools,
     click: (at, event) => !event.button && (choose(nearest(at)), false),
+    hover: (at) => {
+      mouse = picks ? null : at;
+      if (!picks) view.later();
+    },
     nearest,
     place,
     ring,

@@ -107,9 +107,11 @@ class PicksSheet:
         self.strip.refresh()
         self.strip.select(self._exposure)
         self.size.refresh(reader, steps)
+        if self.view.size != self.size.diameter:
+            self.view.size = self.size.diameter
         if self.orders is not None:
             self.orders.show(reader, filtered, applied)
-            show_if(self.orders, bool(names))
+            show_if(self.orders, self._picked is not None and bool(self._picked.rows))
 
     # What is shown --------------------------------------------------------------------------------------------------
 
@@ -281,7 +283,7 @@ def _applied(steps: Mapping[str, Step], shown: str) -> tuple[PicksCut, Step | No
 def _head(row: ExposureRow, found: Picks | None, step: str, held: bool) -> str:
     how = "chosen" if held else "newest"
     hint = "click its picture again to follow the newest" if held else "click a picture to choose one"
-    words = [texts.count(found.count, "pick") if found is not None else f"no picks by {step}"] if step else []
+    words = [texts.count(found.count, "pick") if found is not None else f"no picks by {step} yet"] if step else []
     if found is not None and np.isfinite(found.diameter):
         words.append(f"{found.diameter:.0f} Å across")
     if found is not None and (found.added or found.removed):

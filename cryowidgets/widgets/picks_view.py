@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from traitlets import Float
 
 from cryowidgets.widgets.micrograph_view import MicrographView, as_floats
 from cryowidgets.widgets.part import esm, finite
@@ -51,6 +52,8 @@ class PicksView(MicrographView):
     """
 
     _esm = esm(*LAYERS, "picks_view.js")
+
+    size = Float(help="diameter in Å to be shown at the mouse where there are no picks yet; 0 for none").tag(sync=True)
 
     def __init__(
         self,

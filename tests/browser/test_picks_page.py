@@ -202,4 +202,11 @@ def test_who_only_looks_chooses_picks_and_changes_none(stage, comms, tmp_path):
     s.page.get_by_role("checkbox", name="those cut").click()
     s.page.locator("g[aria-label='least score']").press("Delete")
     s.settle(f"{here}.dataset.kept === '2'")
+    view.size = 175.0  # a circle of that size goes with the mouse while there are no picks
+    view.show(Shot("2", "micrograph 2", tmp_path / "m.jpg", 800, 1200, 1.5, exposure=2))
+    s.settle(f"{here}.dataset.key === '2' && {here}.dataset.all === ''")
+    s.page.mouse.move(at[0], at[1] - 10)
+    s.settle(f"{here}.querySelector('.cw-ex-said').textContent === 'a circle of 175 Å'")
+    s.page.mouse.move(5, 690)
+    s.settle(f"{here}.querySelector('.cw-ex-said').textContent === ''")
     assert told == [PicksCut()] and s.page.get_by_role("button", name="Save").count() == 0 and s.errors == []
