@@ -144,13 +144,14 @@ async function render({ model, el, signal }) {
     const first = Math.min(map.above.length - 1, Math.floor((level / 65535) * map.above.length));
     const volume = map.above[first] * map.pixel ** 3; // Å³
     const mass = volume * DALTONS;
-    const said = mass < 1e6 ? `${(mass / 1e3).toPrecision(2)} kDa` : `${(mass / 1e6).toPrecision(2)} MDa`;
+    const said = mass < 1e6 ? `${Number((mass / 1e3).toPrecision(2))} kDa` : `${Number((mass / 1e6).toPrecision(2))} MDa`;
     return `encloses ${(volume / 1e3).toFixed(0)} nm³, as ${said} of protein`;
   };
   const press = (text, call, hint) => {
     const one = make("span", "cw-mp-press", tools);
     one.textContent = text;
     one.title = hint;
+    one.setAttribute("aria-label", hint);
     one.tabIndex = 0;
     one.setAttribute("role", "button");
     one.addEventListener("click", call);
@@ -185,12 +186,12 @@ async function render({ model, el, signal }) {
     if (!map) return;
     const most = slider({
       label: "level",
-      at: level / 65535,
+      at: Math.sqrt(level / 65535), // finer where most levels of interest are
       steps: 100,
       hint: "density at which the surface is drawn",
-      say: (place) => value(place).toPrecision(3),
+      say: (place) => value(place * place).toPrecision(3),
       changed: (place) => {
-        level = Math.max(1, Math.round(place * 65535));
+        level = Math.max(1, Math.round(place * place * 65535));
         tell();
         soon();
         cut();
@@ -217,9 +218,10 @@ async function render({ model, el, signal }) {
         soon();
       }, "projections cannot tell a map from its mirror image: this is the other one"),
     );
-    press("along z", () => ((turn = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]), soon()), "look along the axis z");
-    press("along y", () => ((turn = [[1, 0, 0], [0, 0, 1], [0, -1, 0]]), soon()), "look along the axis y");
-    press("along x", () => ((turn = [[0, 1, 0], [0, 0, 1], [1, 0, 0]]), soon()), "look along the axis x");
+    make("span", "cw-mp-along", tools).textContent = "along";
+    press("z", () => ((turn = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]), soon()), "look along the axis z");
+    press("y", () => ((turn = [[1, 0, 0], [0, 0, 1], [0, -1, 0]]), soon()), "look along the axis y");
+    press("x", () => ((turn = [[0, 1, 0], [0, 0, 1], [1, 0, 0]]), soon()), "look along the axis x");
     for (const [name, { figure }] of Object.entries(planes)) {
       const last = map.n - 1;
       figure.append(

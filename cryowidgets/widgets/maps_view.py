@@ -185,7 +185,7 @@ def _words(shown: Shown) -> str:
     if found is not None:
         rows.append(("local resolution", texts.number(found.median, 1, "Å")))
         ends = f"{texts.number(found.finest, 1)} to {texts.number(found.coarsest, 1, 'Å')}"
-        rows.append(("of most places", ends if np.isfinite(found.finest) else ""))
+        rows.append(("range", ends if np.isfinite(found.finest) else ""))
     known = [(name, texts.safe(value)) for name, value in rows if value not in ("", texts.NONE)]
     told = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in known)
     return f"{title}{''.join(said)}<dl>{told}</dl>"

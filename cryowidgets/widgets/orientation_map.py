@@ -92,15 +92,13 @@ def drawn(found: Directions) -> str:
 
 
 def said(found: Directions, evenness: float) -> str:
-    """How even directions are, and how many are lacking, as a sentence."""
-    never = float((found.counts == 0).mean())
+    """How even directions are, and how many of them there are, as a sentence."""
     if not np.isfinite(evenness):
-        how = "How evenly directions are covered is not known"
+        how = "How evenly space is covered is not known"
     elif evenness >= _EVEN:
-        how = f"Directions are covered evenly ({evenness:.2f} of 1)"
+        how = f"All of space is covered evenly ({evenness:.2f} of 1)"
     elif evenness >= _UNEVEN:
-        how = f"Some directions are much rarer than others (evenness {evenness:.2f} of 1)"
+        how = f"Parts of space are covered less than others (evenness {evenness:.2f} of 1)"
     else:
-        how = f"Most particles lie alike (evenness {evenness:.2f} of 1): a tilted stage or another support helps"
-    lacking = "none is lacking" if never == 0 else f"from {100 * never:.0f} % of all directions none was seen"
-    return f"{how}; {lacking}."
+        how = f"Much of space is covered by few views (evenness {evenness:.2f} of 1): others, as by tilting, would help"
+    return f"{how}; it was seen from {int((found.counts > 0).sum())} of {len(found.counts)} directions."

@@ -168,7 +168,7 @@ def test_a_map_is_turned_by_key_and_by_hand_and_sliced(map_):
     page.mouse.up()
     page.keyboard.press("0")
     map_.wait(f"{MAP}.dataset.turn === '{turn}'")
-    page.get_by_role("button", name="along z").click()
+    page.get_by_role("button", name="look along the axis z").click()
     map_.wait(f"{MAP}.dataset.turn === '1.00 0.00 0.00 0.00 1.00 0.00 0.00 0.00 1.00'")
     plain = pixels(map_, ".cw-mp-slice canvas")
     page.locator(".cw-mp-slice [aria-label=z]").first.press("ArrowRight")
