@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LOCAL = "0.8:2"
 """How far parts of the specimen move beside the whole, px."""
 
+PARTICLES = {"diameter": "170", "classes": "6", "first": "200", "batch": "150"}
+"""What the simulated molecule measures in Å, and classes that a demo of some hundred particles can fill."""
+
 PATIENCE = 600.0
 """Seconds that the engine of a demo has after the last movie."""
 INTERRUPTED = 130
@@ -105,6 +108,8 @@ def _begin(folder: Path, faults: tuple[str, ...], settings: dict[str, Any]) -> t
     project = Project.create(
         folder / "session",
         name="demo",
+        template="live_to_2d",
+        answers=PARTICLES,
         movies=microscope.pattern,
         gain=str(microscope.gain),
         file_timeout="10s",
@@ -139,9 +144,15 @@ def _serve(project: Project, port: int, browser: bool | None, cleanup: ExitStack
 def _report(project: Project, microscope: Microscope) -> int:
     """Print what came of it and how near it is to the truth; the number of good movies that are missing."""
     from cryowidgets.cli.words import summary
+    from cryowidgets.model import Classes
+    from cryowidgets.spelling import thousands
 
     with project.reader() as reader:
         click.echo("\n" + summary(reader))
+        classes = reader.result("classes")
+    if isinstance(classes, Classes):
+        said = classes.reason or f"{classes.good} of them show particles"
+        click.echo(f"{thousands(classes.particles)} particles were sorted into {classes.count} classes: {said}.")
     if not microscope.truth.exists():
         return 0
     score = project.compare(microscope.truth)
