@@ -31,6 +31,8 @@ STRANGE = 6.0
 FILTERED = 6.0
 """The emptiest places of an image vary by less than so many times the noise of its highest frequencies, or those were
 filtered away."""
+RIM = 0.4
+"""Width of the rim of dirt, in diameters, that is thinner and is left out with it."""
 RIDGE = 3.5
 """Standard deviations of the bright side by which an edge of film stands out, …"""
 LONG = 3.0
@@ -243,7 +245,7 @@ def _relative(
         if opaque == math.inf:
             break
         found = smooth(signal, size / 6) > opaque
-        found = ndimage.distance_transform_edt(~found) <= 0.3 * size if found.any() else found
+        found = ndimage.distance_transform_edt(~found) <= RIM * size if found.any() else found
         if (found == dirt).all():
             break
         dirt = found

@@ -18,7 +18,7 @@ FALSE = 0.02
 LOWEST = 3.5
 """No lower threshold is chosen."""
 WIDTH = 0.08
-"""Width over which scores are counted to find a valley between two kinds of them, of their logarithm."""
+"""Least width over which scores are counted to find a valley between two kinds of them, of their logarithm."""
 DIP = 0.7
 """Depth of such a valley: of the lower of the two hills."""
 LEAST_KIND = 12
@@ -108,13 +108,15 @@ def valley(scores: np.ndarray) -> float:
     if len(scores) < LEAST_KIND:
         return 0.0
     logs = np.log(np.maximum(scores, 1e-3))
+    width = max(WIDTH, 0.3 * len(scores) ** -0.2)
     grid = np.arange(math.log(LOWEST), logs.max() + 0.1, 0.02)
-    density = np.exp(-0.5 * np.square((grid[:, None] - logs) / WIDTH)).sum(axis=1)
-    top = int(np.argmax(np.where(grid > grid[0] + 2 * WIDTH, density * np.exp(grid), 0)))
-    low = int(np.argmin(density[: top + 1]))
+    density = np.exp(-0.5 * np.square((grid[:, None] - logs) / width)).sum(axis=1)
+    top = int(np.argmax(np.where(grid > grid[0] + 2 * width, density * np.exp(grid), 0)))
+    left = np.maximum.accumulate(density[: top + 1])
+    depth = density[: top + 1] / np.maximum(np.minimum(left, density[top]), 1e-12)
+    low = int(np.argmin(depth))
     enough = np.count_nonzero(logs > grid[low]) >= LEAST_KIND
-    apart = density[low] < DIP * min(density[top], density[: low + 1].max())
-    return float(np.exp(grid[low])) if enough and apart else 0.0
+    return float(np.exp(grid[low])) if enough and depth[low] < DIP else 0.0
 
 
 def two_kinds(scores: np.ndarray) -> float:

@@ -176,7 +176,8 @@ def learn(looks: np.ndarray, answered: np.ndarray, least: float, rounds: int = 1
     """
     order = np.argsort(answered, kind="stable")
     noise = _gaussian(looks[order[: int(NOISE * len(order))]], least)
-    kind = _gaussian(looks[order[-max(int(PARTICLES * len(order)), 8) :]], least)
+    dense = order[looks[order, 0] > np.median(looks[:, 0])]  # what lies between crowded particles varies as much
+    kind = _gaussian(looks[dense[-max(int(PARTICLES * len(order)), 8) :]], least)
     share = 0.2
     for _ in range(rounds):
         odds = _log_density(looks.T, *kind) - _log_density(looks.T, *noise) + np.log(share / (1 - share))
