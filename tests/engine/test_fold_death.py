@@ -95,7 +95,7 @@ def test_twenty_kills_lose_no_particle_count_none_twice_and_change_nothing(tmp_p
     calm = Project(tmp_path / "calm")
     assert Engine(calm.folder, "inline").run().finished
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", NURSERY, str(p.folder), str(KILLS)], check=True, env=environment, timeout=120)
+    subprocess.run([sys.executable, "-c", NURSERY, str(p.folder), str(KILLS)], check=True, env=environment, timeout=600)
 
     with p.reader() as reader:
         tally = reader.tally()["classes"]
