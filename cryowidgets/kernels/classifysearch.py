@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
+from cryowidgets.cpu import threads
 from cryowidgets.kernels import fourier
 from cryowidgets.kernels.classifyrings import Rings
 from cryowidgets.kernels.xp import asnumpy, beside, namespace, to_device
 
 _STEPS = 2  # of Newton's method
+_FINE = 4  # samples of an average's ring for one of a picture's
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ class Search:
         shifts = to_device(poses.shifts.astype(np.float32), like)
         self._shifts = shifts
         self._ramp = xp.permute_dims(rings.ramp(shifts)[:, : self._count, :], (2, 0, 1))[:, None, :, :]
+        self._fine = self._finely() if xp is np else None
         self._spread = rings.shift / rings.pixel
         self._prior = -0.5 * xp.sum(shifts * shifts, axis=1) / self._spread**2
 
@@ -176,7 +179,8 @@ class Search:
         item = xp.reshape(xp.broadcast_to(xp.arange(shape[0], **beside(halves))[:, None], shape), (-1,))
         start = xp.take(self._shifts, xp.reshape(_picked(where, slot), (-1,)), axis=0)
         angle = xp.reshape(_picked(psi, slot), (-1,))
-        psi, shift, product = self._polished(coupled, squared, item, flat, angle, start)
+        polished = self._polished_here if xp is np else self._polished
+        psi, shift, product = polished(coupled, squared, item, flat, angle, start)
         psi, product, shift = xp.reshape(psi, shape), xp.reshape(product, shape), xp.reshape(shift, (*shape, 2))
         norm, opposite = _picked(norm, slot), _picked(-lowest, slot)
         likelihood = product - 0.5 * norm - 0.5 * xp.sum(shift * shift, axis=-1) / self._spread**2
@@ -216,6 +220,31 @@ class Search:
         angle = xp.reshape(xp.argmax(chosen, axis=0), (n, k))
         psi = xp.astype(angle, xp.float32) * (2 * math.pi / found.shape[0])
         return xp.max(high, axis=1), psi, where, lowest
+
+    def _finely(self) -> np.ndarray:
+        """Averages on whole rings: (k, angles, rings) complex64."""
+        harmonics = self.model.averages[:, : self.model.limit, :]
+        count = _FINE * self.rings.angles
+        whole = scipy.fft.irfft(harmonics, count, axis=-1, norm="forward", workers=threads())
+        across = np.roll(whole, count // 2, axis=-1)
+        return np.ascontiguousarray(np.swapaxes(0.5 * (whole + across) + 0.5j * (whole - across), 1, 2), np.complex64)
+
+    def _polished_here(
+        self, coupled: np.ndarray, squared: np.ndarray, item: np.ndarray, slot: np.ndarray, psi: Any, shift: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`_polished` on the host, by a compiled loop."""
+        from cryowidgets.kernels.classifyloops import polish
+
+        rings, limit = self.rings, self.model.limit
+        y, x = ((2 * math.pi / rings.side * d).astype(np.float32) for d in rings.directions)
+        widest = np.array([self.poses.step, self.poses.step, 2 * math.pi / self.poses.angles])
+        psi, shift, product = psi.astype(np.float64), shift.astype(np.float64), np.zeros(len(item))
+        mine = np.ascontiguousarray(np.swapaxes(coupled[:, :limit], 1, 2))
+        square = np.ascontiguousarray(squared[:, :limit], np.float32)
+        first, item, slot = int(rings.numbers[0]), item.astype(np.int64), slot.astype(np.int64)
+        pair = item, slot, psi, shift, product
+        polish(mine, square, self._fine, y, x, first, self._spread, *pair, widest, _STEPS)
+        return psi.astype(np.float32), shift.astype(np.float32), product.astype(np.float32)
 
     def _polished(self, coupled: Any, squared: Any, item: Any, slot: Any, psi: Any, shift: Any) -> tuple[Any, Any, Any]:
         """Better angles and displacements of pictures `item` under averages `slot`, and the products there."""
