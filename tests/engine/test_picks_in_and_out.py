@@ -81,3 +81,16 @@ def test_a_size_is_approved_at_the_command_line(project, movies, run):
     assert "hand: 30 Å, from 24 to 36 Å. No engine runs now" in said
     assert run(p).finished
     assert p.steps["hand"].params["diameter"] == 30.0
+
+
+def test_an_estimate_of_the_size_ends_by_itself(project, movies, run):
+    movies("a", "b", "c", "d", "e")
+    p = project()
+    p.workflow.add("picktoys:Stand", name="align", movie="movies")
+    p.workflow.add("EstimateSize", name="size", micrograph="align", every=1, most=3, smallest=80.0)
+    assert run(p).finished
+    with p.reader() as reader:
+        rows, size = reader.rows("size"), reader.result("size")
+    assert rows["micrographs"].tolist() == [1, 2, 3, 3, 3] and len(set(rows["state"])) == 3
+    assert size.reason.endswith("a micrograph of 240 Å is too small for particles of 80 Å")
+    assert "There is no size to approve: 0 of 3 micrographs tell" in cli("picks", "approve", p.folder, "align", code=2)

@@ -77,7 +77,11 @@ def test_it_looks_at_so_many_and_no_more_and_says_what_it_cannot_tell(session, t
     gone = replace(session["a"], path="nowhere.mrc", name="x")
     made = estimate(tmp_path, [[session["empty"], gone], [gone, session["a"]], [session["b"]]], most=3)
     assert made.micrographs == 3 and math.isnan(made.diameter) and math.isnan(made.smallest)
-    assert made.curve == made.picture == ""
+    assert made.curve == made.picture == "" and made.state.endswith("size_000001_size.npz")
+    assert sorted(file.name for file in (tmp_path / "steps/size").iterdir()) == [
+        "size_000000_size.npz",
+        "size_000001_size.npz",
+    ]
     assert made.reason.startswith("0 of 3 micrographs tell a size, and 3 are needed; nowhere.mrc")
     with pytest.raises(ParameterError, match="smallest 700 Å is above largest 600 Å"):
         EstimateSize(smallest=700)
