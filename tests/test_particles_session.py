@@ -72,12 +72,12 @@ def test_a_class_that_is_dropped_leaves_and_comes_back(project):
         before, classes = reader.result("chosen"), reader.result("classes")
     model = classfiles.read_model(classes.model)
     largest = int(model.identity[model.filled[0]])
-    project.send("set", step="chosen", values={"drop": str(largest)}, scope="all")
+    project.send("set", step="chosen", values={"drop": str(largest)}, scope="branch")
     project.run(until_idle="0.2s", executor="inline")
     with project.reader() as reader:
         fewer = reader.result("chosen")
     assert fewer.count == before.count - int(model.particles[model.filled[0]])
-    project.send("set", step="chosen", values={"drop": ""}, scope="all")
+    project.send("set", step="chosen", values={"drop": ""}, scope="branch")
     project.run(until_idle="0.2s", executor="inline")
     with project.reader() as reader:
         assert reader.result("chosen").count == before.count
