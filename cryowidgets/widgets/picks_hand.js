@@ -198,11 +198,12 @@ function picksHand({ model, el, signal, view, layer }) {
     view.arrange();
     view.later();
   };
-  const button = (label, pressed, hint, text = label) => {
-    const made = chip(text, false, pressed, hint);
+  const button = (label, pressed, hint, on = true, text = label) => {
+    const made = chip(text, false, () => on && pressed(), hint);
     made.setAttribute("role", "button");
     made.removeAttribute("aria-checked");
     made.setAttribute("aria-label", label);
+    made.setAttribute("aria-disabled", !on);
     return made;
   };
   const tools = () => {
@@ -220,17 +221,22 @@ function picksHand({ model, el, signal, view, layer }) {
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", "By hand");
     for (const [name, text, hint] of modes) group.append(chip(text, mode === name, () => choose(name), hint));
-    const draft = mine();
-    const made = [group];
-    if (draft.undo.length) made.push(button("Undo", () => back("undo", "redo"), "Ctrl Z"));
-    if (draft.redo.length) made.push(button("Redo", () => back("redo", "undo"), "Ctrl Y"));
-    if (open(draft)) {
-      const words = `Save ${said(draft.add, draft.remove)}`;
-      const saving = button("Save", save, "hands them to the session; what follows is done anew", words);
-      saving.classList.add("cw-picks-save");
-      made.push(saving, button("Discard", () => change({ add: [], remove: [] }), "back to what is saved; can be undone"));
-    }
-    return made;
+    // All of them all the time, on a line of their own: nothing moves under a person's hand.
+    const { add: added, remove: removed, undo, redo } = mine();
+    const line = document.createElement("span");
+    line.className = "cw-picks-hand";
+    const some = added.length + removed.length > 0;
+    const words = some ? `Save ${said(added, removed)}` : "Save";
+    const saving = button("Save", save, "hands them to the session; what follows is done anew", some, words);
+    saving.classList.toggle("cw-picks-save", some);
+    line.append(
+      group,
+      button("Undo", () => back("undo", "redo"), "Ctrl Z", undo.length > 0),
+      button("Redo", () => back("redo", "undo"), "Ctrl Y", redo.length > 0),
+      saving,
+      button("Discard", () => change({ add: [], remove: [] }), "back to what is saved; can be undone", some),
+    );
+    return [line];
   };
 
   const leave = (event) => [...drafts.values()].some(open) && event.preventDefault();

@@ -10,7 +10,7 @@ const LOOKS = {
   kept: { colour: COLOURS[0], dash: [], sign: "" },
   cut: { colour: "#ff9ed2", dash: [7, 4], sign: "" },
   added: { colour: COLOURS[1], dash: [], sign: "+" },
-  removed: { colour: "#ff8f6b", dash: [2, 4], sign: "×" },
+  removed: { colour: "#ff8f6b", dash: [3, 3], sign: "×" },
 };
 
 // `removed` is asked whether a person has taken pick i away, `more` for what else is to be drawn: see picks_hand.js.
