@@ -15,6 +15,7 @@ from cryowidgets.model import Classes, Particles
 from cryowidgets.protocols import cites, lots, relion_files, sorting
 from cryowidgets.protocols.base import Many
 from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.relion_files import Blocks
 from cryowidgets.protocols.sorted import joined
 from cryowidgets.protocols.sorting import LEAST, Sorted, Sorts, lens
 
@@ -36,10 +37,7 @@ class ReclassifyParticles(Sorts):
 
     def process(self, items: list[Particles], last: Classes | None, out: Out) -> Classes:
         files = [item for item in items if item.count]
-        parts = [star.read(item.metadata) for item in files]
-        if files and files[-1].exposure and last is not None:  # a selection has all of them each time
-            parts.insert(0, star.read(last.metadata))
-        blocks = joined(map(sorting.plain, parts))
+        blocks = self.gathered(files, last)
         count = len(blocks["particles"]["rlnImageName"])
         if count < LEAST:
             raise InputError(f"{count} particles are too few to be sorted: at least {LEAST} are needed.")
@@ -56,3 +54,13 @@ class ReclassifyParticles(Sorts):
         result = self.written(out, found, model, like)
         few = f"only {count} particles: {classes} classes instead of {self.classes}"
         return replace(result, reason=few if classes < self.classes else "")
+
+    def gathered(self, files: list[Particles], last: Classes | None) -> Blocks:
+        """All particles so far, free of what an earlier sorting said of them.
+
+        What belongs to no exposure, a selection, has all of them each time; else these are added to those of the last.
+        """
+        parts = [star.read(item.metadata) for item in files]
+        if files and files[-1].exposure and last is not None:
+            parts.insert(0, star.read(last.metadata))
+        return joined(map(sorting.plain, parts))

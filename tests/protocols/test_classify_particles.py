@@ -188,15 +188,15 @@ def test_all_are_sorted_once_more_whether_they_come_anew_or_selected(session, so
     folder, _, items = session
     protocol = ReclassifyParticles(classes=6, finest=45.0)
     every = [name for item in items for name in star.read(item.metadata)["particles"]["rlnImageName"]]
-    later = do(protocol, folder, items[3:], sorting[0])
-    assert (later.particles, later.batches) == (600, 1)
-    assert names(sorted.all_particles(later.metadata)) == every
+    later = do(protocol, folder, items[3:4], sorting[0])
+    assert (later.particles, later.batches) == (400, 1)
+    assert names(sorted.all_particles(later.metadata)) == every[:400]
     assert later.particles == classfiles.read_model(later.model).particles.sum()
-    star.write(folder / "chosen.star", {**star.read(items[1].metadata)})
-    chosen = Particles(path="", metadata=str(folder / "chosen.star"), count=100, box=32, pixel_size=8.0, id=9)
-    anew = do(protocol, folder, [chosen], later)
-    assert names(star.read(anew.metadata)) == every[100:200], "a selection stands for all before it"
-    assert (anew.particles, anew.reason) == (100, "only 100 particles: 5 classes instead of 6")
+    star.write(folder / "chosen.star", sorted.all_particles(sorting[0].metadata))
+    chosen = Particles(path="", metadata=str(folder / "chosen.star"), count=300, box=32, pixel_size=8.0, id=9)
+    blocks = protocol.gathered([chosen], later)
+    assert names(blocks) == every[:300], "a selection stands for all before it"
+    assert set(blocks["particles"]["rlnClassNumber"]) == {0} and "rlnAnglePsi" not in blocks["particles"]
     with pytest.raises(InputError, match="0 particles are too few"):
         do(protocol, folder, [dataclasses.replace(chosen, count=0)])
 
