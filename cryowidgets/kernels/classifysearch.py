@@ -22,7 +22,7 @@ from cryowidgets.kernels.classifyrings import Rings
 from cryowidgets.kernels.xp import asnumpy, beside, namespace, to_device
 
 _STEPS = 2  # of Newton's method
-_FINE = 4  # samples of an average's ring for one of a picture's
+_FINE = 6  # samples of an average's ring for one of a picture's
 
 
 @dataclass(frozen=True)
