@@ -30,11 +30,9 @@ from cryowidgets.protocols import classify_particles
 folder, kills = sys.argv[1], int(sys.argv[2])
 chance = random.Random(11)
 
-def under_way():
-    with sqlite3.connect(f"file:{folder}/project.sqlite?mode=ro", uri=True) as db:
-        found = db.execute("SELECT max(t.id), CAST(t.inputs AS INTEGER) FROM task t JOIN step s ON s.id = t.step "
-                           "WHERE s.name = 'classes' AND t.state = 'running'").fetchone()
-    db.close()
+def under_way(db):
+    found = db.execute("SELECT max(t.id), CAST(t.inputs AS INTEGER) FROM task t JOIN step s ON s.id = t.step "
+                       "WHERE s.name = 'classes' AND t.state = 'running'").fetchone()
     return found if found[0] else (0, 0)
 
 last = 0
@@ -45,13 +43,15 @@ for kill in range(kills + 1):
         os._exit(0)
     if kill == kills:
         break
+    db = sqlite3.connect(f"file:{folder}/project.sqlite?mode=ro", uri=True)  # none is open over a fork
     while True:  # each batch is killed three times
-        task, batch = under_way()
+        task, batch = under_way(db)
         if task > last and batch > kill // 3:
             break
         if os.waitpid(child, os.WNOHANG)[0]:
             sys.exit(f"all was done after {kill} kills")
-        time.sleep(0.001)
+        time.sleep(0.004)
+    db.close()
     last = task
     time.sleep(chance.uniform(0, 0.15) if kill % 4 else 0.0)
     os.kill(child, signal.SIGKILL)
@@ -70,9 +70,7 @@ def ready(folder: Path, movies) -> Project:
     particles.write(stack, folder, per=PER)
     p.workflow.add("cuttoys:Cut", name="cut", movie="movies")
     values = {"classes": 4, "first": PER, "batch": PER, "finest": 45.0}
-    p.workflow.add(
-        "cryowidgets.protocols.classify_particles:ClassifyParticles", name="classes", particles="cut", **values
-    )
+    p.workflow.add("ClassifyParticles", name="classes", particles="cut", **values)
     send(folder, "hold", step="classes")
     engine = Engine(folder, "inline")
     try:
