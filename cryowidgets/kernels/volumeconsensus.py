@@ -17,7 +17,7 @@ from cryowidgets import cpu
 from cryowidgets.kernels import alignvolumes
 from cryowidgets.kernels.fsc import MAPS, crossing, fsc, irfftn, rfftn, shell_numbers, space_weight
 
-AGREES = 0.65
+AGREES = 0.75
 """Least agreement of a map with the others, as a part of what is usual among the better half of them."""
 
 _WAVES = 2.6  # over the particle, to which maps of different particles may agree once they are laid on each other
