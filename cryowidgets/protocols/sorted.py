@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cryowidgets.errors import InputError
@@ -16,7 +16,8 @@ def all_particles(metadata: str | os.PathLike, after: str | os.PathLike = "") ->
     """Particles of all batches up to one, the oldest first, as the blocks of one star file.
 
     Each row has the class of its particle when it was sorted: rlnClassNumber is the slot, counted from 1, and
-    cwIdentity the class itself, since a slot whose class died holds another one later.
+    cwIdentity the class itself, since a slot whose class died holds another one later. Particles that were cut out of a
+    micrograph once more, since somebody corrected its picks, take the place of those before.
 
     Parameters
     ----------
@@ -30,7 +31,9 @@ def all_particles(metadata: str | os.PathLike, after: str | os.PathLike = "") ->
     InputError
         A file is missing, the pictures of batches differ in box or pixel size, or `after` is of another sorting.
     """
-    return joined(blocks for _, blocks in reversed(list(_back(Path(metadata), after))))
+    later: set[str] = set()
+    parts = [_first_seen(blocks, later) for _, blocks in _back(Path(metadata), after)]
+    return joined(reversed(parts))
 
 
 def batch_files(metadata: str | os.PathLike, after: str | os.PathLike = "") -> list[Path]:
@@ -38,7 +41,7 @@ def batch_files(metadata: str | os.PathLike, after: str | os.PathLike = "") -> l
     return [path for path, _ in _back(Path(metadata), after)][::-1]
 
 
-def joined(parts: Iterator[Blocks]) -> Blocks:
+def joined(parts: Iterable[Blocks]) -> Blocks:
     """Particles of several files as one: as `relion_files.merged`, but quick where their optics and columns agree."""
     alike: dict[str, Blocks] = {}
     for blocks in parts:
@@ -52,6 +55,18 @@ def joined(parts: Iterator[Blocks]) -> Blocks:
     if not alike:
         return {"optics": {"rlnOpticsGroup": []}, "particles": {"rlnImageName": [], "rlnOpticsGroup": []}}
     return next(iter(alike.values())) if len(alike) == 1 else relion_files.merged(alike.values())
+
+
+def _first_seen(blocks: Blocks, later: set[str]) -> Blocks:
+    """A batch without the particles of stacks that a later one has; its own stacks are added to `later`."""
+    optics, table = relion_files.particles(blocks, "a file of particles")
+    stacks = [str(name).rpartition("@")[2] for name in table["rlnImageName"]]
+    own = set(stacks)
+    if not own.isdisjoint(later):
+        rows = [row for row, stack in enumerate(stacks) if stack not in later]
+        table = {name: [values[row] for row in rows] for name, values in table.items()}
+    later |= own
+    return {"optics": optics, "particles": table}
 
 
 def _back(path: Path, after: str | os.PathLike) -> Iterator[tuple[Path, Blocks]]:

@@ -95,6 +95,20 @@ def test_batches_hang_together_and_nothing_is_missed_or_twice(tmp_path, written)
         sorted.all_particles(before)
 
 
+def test_what_was_cut_out_once_more_takes_the_place_of_what_was_before(tmp_path):
+    """A person corrected the picks of b: its particles come again, fewer and in a later batch."""
+    optics = {"rlnOpticsGroup": [1], "rlnImageSize": [32]}
+    before = ""
+    for number, names in enumerate((["1@a", "2@a", "1@b", "2@b", "3@b"], ["1@c"], ["1@b", "2@b"], ["1@d"]), 1):
+        here = tmp_path / f"classes_{number:06d}_particles.star"
+        table = {"rlnImageName": names, "rlnOpticsGroup": [1] * len(names), "rlnClassNumber": [number] * len(names)}
+        classfiles.write_batch(here, optics, table, number, before)
+        before = str(here)
+    found = sorted.all_particles(before)["particles"]
+    assert found["rlnImageName"] == ["1@a", "2@a", "1@c", "1@b", "2@b", "1@d"]
+    assert found["rlnClassNumber"] == [1, 1, 2, 3, 3, 4]
+
+
 def test_files_with_other_optics_or_columns_are_put_together(written):
     _, _, files = written
     one, two, three = (star.read(path) for _, path in files)

@@ -9,7 +9,7 @@ import pytest
 import starfile
 
 from cryowidgets.errors import ParameterError
-from cryowidgets.io import mrc
+from cryowidgets.io import mrc, star
 from cryowidgets.model import Classes
 from cryowidgets.protocols import classfiles, classhistory
 from cryowidgets.protocols.classfiles import ClassModel
@@ -86,11 +86,22 @@ def test_what_a_person_chose_holds_and_the_rest_is_judged(tmp_path, classes, val
 
 
 def test_classes_of_a_program_that_judges_none_all_count_until_some_are_chosen(tmp_path, classes):
-    blind = dataclasses.replace(classes, history="")
-    classfiles.write_model(classes.model, model(SLOTS, [False] * 4, [np.nan] * 4), "a.mrcs", 8.0, 32)
-    assert len(selected(tmp_path, blind)[1]) == 8, "those of a class that died are nobody's"
-    assert selected(tmp_path, blind, drop="12")[0].count == 6
-    assert selected(tmp_path, blind, keep="12")[1] == [12, 12]
+    numbers = [1, 1, 2, 3, 3, 3]
+    optics = {"rlnOpticsGroup": [1], "rlnImagePixelSize": [4.0], "rlnImageSize": [64]}
+    table = {"rlnImageName": [f"{i}@a" for i in range(1, 7)], "rlnOpticsGroup": [1] * 6, "rlnClassNumber": numbers}
+    star.write(tmp_path / "data.star", {"optics": optics, "particles": table})
+    shares = {"rlnClassDistribution": [0.3, 0.2, 0.5, 0.0], "rlnEstimatedResolution": [9.0] * 4}
+    star.write(tmp_path / "relion.star", {"model_general": {"rlnPixelSize": 4.0}, "model_classes": shares})
+    files = {"metadata": str(tmp_path / "data.star"), "model": str(tmp_path / "relion.star"), "history": ""}
+    theirs = dataclasses.replace(classes, program="RELION", **files)
+
+    def count(**values):
+        out = Out(tmp_path, "steps/select", "relion")
+        made = SelectClasses(**values).process(theirs, out)
+        out.commit()
+        return made.count
+
+    assert (count(), count(drop="3"), count(keep="3"), count(keep="2,3", drop="1")) == (6, 3, 3, 4)
 
 
 def test_no_classes_yet_is_no_particles(tmp_path):
