@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 CHANCE = 0.05
 """Places that noise alone may give in a micrograph, where no threshold is given."""
-FALSE = 0.02
+FALSE = 0.05
 """Part of the places that may be noise, where there are more of them than that."""
 LOWEST = 3.5
 """No lower threshold is chosen."""
