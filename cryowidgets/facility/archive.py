@@ -37,7 +37,17 @@ from cryowidgets.store.store import Store
 
 MODES: dict[str, Literal["w", "w:gz", "w:xz"]] = {".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz", ".tar.xz": "w:xz"}
 MANIFEST = "MANIFEST.sha256"
-_REPORTS = ("*.ipynb", "*.html", "*.pdf", "*.csv", "*.parquet", "report/**/*", "reports/**/*", "logs/*", "corrections/*/*")
+_REPORTS = (
+    "*.ipynb",
+    "*.html",
+    "*.pdf",
+    "*.csv",
+    "*.parquet",
+    "report/**/*",
+    "reports/**/*",
+    "logs/*",
+    "corrections/*/*",
+)
 _BLOCK = 1 << 20
 
 

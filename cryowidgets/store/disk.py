@@ -64,7 +64,7 @@ def _binned(times: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _medians(values: np.ndarray, part: np.ndarray) -> np.ndarray:
     edges = np.flatnonzero(np.diff(part)) + 1
-    return np.array([statistics.median(some) for some in np.split(values, edges)])  # of a few: numpy's takes longer  
+    return np.array([statistics.median(some) for some in np.split(values, edges)])  # of a few: numpy's takes longer
 
 
 def _joined(times: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -151,9 +151,7 @@ def test_defects_of_serialem(tmp_path):
     path.write_bytes(SERIALEM.replace("\n", "\r\n").encode())
     np.testing.assert_array_equal(defects.read(path, (6, 8)), serialem_mask())
     np.testing.assert_array_equal(defects.read(path, (12, 16)), np.kron(serialem_mask(), np.ones((2, 2))) > 0)
-    np.testing.assert_array_equal(
-        defects.read(path, (3, 4)), serialem_mask().reshape(3, 2, 4, 2).any(axis=(1, 3))
-    )
+    np.testing.assert_array_equal(defects.read(path, (3, 4)), serialem_mask().reshape(3, 2, 4, 2).any(axis=(1, 3)))
     with pytest.raises(InputError, match=r"camera of 6×8 px and the movie 7×8 px"):
         defects.read(path, (7, 8))
     path.write_text(SERIALEM + "WasScaled 1\nUsableArea 0 0 0 6\n")

@@ -1,6 +1,5 @@
 """Arrays of any library, host and back."""
 
-
 import array_api_strict
 import numpy as np
 import pytest

@@ -166,3 +166,12 @@ def test_batch_is_a_record_with_figures(recorded, tmp_path):
 
 def test_batch_without_a_project_simulates_one(execute):
     assert "2 movies: 2 done" in text(execute("02_batch.ipynb", movies=2, until_idle=2.0, executor="threads"))
+
+
+def test_particles(execute):
+    printed = text(execute("08_particles.ipynb"))
+    precision, recall = map(float, re.search(r"precision ([\d.]+), recall ([\d.]+)", printed).groups())
+    assert precision > 0.9 and recall > 0.9
+    assert int(re.search(r"(\d+)% of the particles are in a class most of which shows their view", printed)[1]) > 85
+    kept = re.search(r"kept: (\d+)% of what is kept are particles, (\d+)% of the particles are kept", printed)
+    assert int(kept[1]) > 90 and int(kept[2]) > 90
