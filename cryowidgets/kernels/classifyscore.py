@@ -12,6 +12,9 @@ from cryowidgets.kernels.classifyrings import Rings
 GOOD = 0.5
 """Score from which on a class is good."""
 
+_PRESENT, _BESIDE = 2.0, 0.36
+# Standard deviations by which the members of an average agree with it at least, and as a part of what most particles
+# do: where there are few pictures, noise that was turned until it agreed does so by three.
 _HALVES = 0.5  # correlation of halves to which detail is believed
 _DENSE = 0.15  # of the highest density, from which on there is a particle
 
@@ -59,7 +62,7 @@ def table(learning: Learning) -> ClassTable:
     size = sizes(pictures) * rings.pixel
     presence = (sums.judged[1] - sums.judged[2]) / np.maximum(sums.judged[0], 1e-6)
     outside = _outside(rings, sums.waves.sum(axis=0) / np.maximum(sums.lens.sum(axis=0), 1e-6)[..., None])
-    score = _rise(presence, 2.0, 0.3) * _rise(-outside, -0.5, 0.1) * _rise(size / rings.diameter, 0.25, 0.05)
+    score = _rise(presence, _present(presence, counts), 0.3) * _rise(-outside, -0.5, 0.1) * _rise(size / rings.diameter, 0.25, 0.05)
     score = np.where(sums.judged[0] > 0, score, 0.0)
     unknown = np.where(alive, 0.0, np.nan)
     return ClassTable(
@@ -73,6 +76,17 @@ def table(learning: Learning) -> ClassTable:
         age=np.where(alive, learning.batches - learning.born, 0),
         parent=learning.parent.copy(),
     )
+
+
+def _present(presence: np.ndarray, counts: np.ndarray) -> float:
+    """How far the members of a class must agree with it: (classes,) each, counts of pictures."""
+    there = np.flatnonzero((presence > _PRESENT) & (counts > 0))
+    if not len(there):
+        return _PRESENT
+    order = there[np.argsort(presence[there])]
+    reached = np.cumsum(counts[order])
+    usual = presence[order[np.searchsorted(reached, reached[-1] / 2)]]
+    return float(max(_PRESENT, _BESIDE * usual))
 
 
 def resolutions(rings: Rings, waves: np.ndarray, lens: np.ndarray) -> np.ndarray:
