@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import sqlite3
 import threading
@@ -16,8 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
-
-import psutil
 
 from cryowidgets.errors import CryowidgetsError
 from cryowidgets.store.queries import Reader
@@ -32,9 +29,6 @@ QUICK = 0.03
 SHARE, BURST, LONGEST = 0.005, 0.15, 4.0
 """Of a core that a kernel takes in the long run, while data comes and nobody clicks; CPU seconds that it may take at
 once; and seconds that a page is behind at most for it. Twenty viewers so leave the engine its machine."""
-FEW, CENSUS = 4, 10.0
-"""Viewers on one machine that see all as it comes; where there are more and no core is idle, all look the less often.
-And seconds between two counts of them."""
 SLOW = 5.0
 """Seconds after which views refresh though nothing was written: an engine dies without writing."""
 AWAY = 30.0
@@ -72,7 +66,6 @@ class Ticker:
         self._generation = 0
         self._slow = 0.0
         self._left, self._counted = BURST, time.monotonic()
-        self._patience, self._census = 1.0, -math.inf
         self._task: asyncio.Task | None = None
         self._awake = asyncio.Event()
 
@@ -142,28 +135,18 @@ class Ticker:
             began = time.process_time()
             self.tick()
             rest = self._rest(time.process_time() - began)
-            period = self.period * self._crowded()
             await asyncio.sleep(QUICK)  # a page that says much is answered at once to all of it
             try:
-                await asyncio.wait_for(self._awake.wait(), max(period, rest))
+                await asyncio.wait_for(self._awake.wait(), max(self.period, rest))
             except TimeoutError:
                 pass
 
     def _rest(self, spent: float) -> float:
         """Seconds to wait after so many of CPU, so that what is taken stays within the share."""
-        now, share = time.monotonic(), SHARE / self._patience
-        self._left = min(BURST, self._left + share * (now - self._counted)) - spent
-        self._left, self._counted = max(self._left, -SHARE * LONGEST), now
-        return max(0.0, -self._left / share)
-
-    def _crowded(self) -> float:
-        """How many times longer than usual to wait, since others look too and the machine has nothing to spare."""
         now = time.monotonic()
-        if now > self._census + CENSUS:
-            self._census = now
-            busy = os.getloadavg()[0] >= (os.cpu_count() or 1)
-            self._patience = max(1.0, kernels_beside() / FEW) if busy else 1.0
-        return self._patience
+        self._left = min(BURST, self._left + SHARE * (now - self._counted)) - spent
+        self._left, self._counted = max(self._left, -SHARE * LONGEST), now
+        return max(0.0, -self._left / SHARE)
 
     def _open(self) -> Reader:
         """The reader; a new one where the project's file is another than before."""
@@ -191,14 +174,6 @@ class _Looked:
 def _set_trouble(pulse: Pulse, sentence: str) -> None:
     if pulse.trouble != sentence:
         pulse.trouble = sentence
-
-
-def kernels_beside() -> int:
-    """Kernels that the server of this one has started, this one included."""
-    try:
-        return len(psutil.Process(os.getppid()).children())
-    except psutil.Error:
-        return 1
 
 
 def kernel_loop() -> asyncio.AbstractEventLoop | None:

@@ -173,27 +173,3 @@ def test_a_kernel_takes_its_share_of_a_core_and_no_more(tmp_path, monkeypatch):
     assert spent / waited == pytest.approx(module.SHARE, rel=0.05)
     one._rest(10.0)
     assert one._rest(0.0) <= module.LONGEST, "a page is never far behind"
-
-
-@pytest.mark.parametrize(("load", "kernels", "times"), [(9, 20, 5), (9, 3, 1), (0, 20, 1)])
-def test_many_viewers_give_way_to_an_engine_that_has_no_core_to_spare(tmp_path, monkeypatch, load, kernels, times):
-    now = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
-    monkeypatch.setattr(module.os, "getloadavg", lambda: (load * os.cpu_count(), 0.0, 0.0))
-    monkeypatch.setattr(module, "kernels_beside", lambda: kernels)
-    one = module.Ticker(tmp_path)
-    assert one._crowded() == times
-    one._rest(module.BURST)
-    spent = waited = 0.0
-    for _ in range(200):
-        rest = max(module.PERIOD, one._rest(0.01))
-        assert rest <= module.LONGEST * times
-        now, spent, waited = now + rest, spent + 0.01, waited + rest
-    assert spent / waited == pytest.approx(module.SHARE / times, rel=0.05)
-    monkeypatch.setattr(module.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
-    now += 2 * module.CENSUS
-    assert one._crowded() == 1, "it is asked again"
-
-
-def test_kernels_of_one_server_are_counted():
-    assert module.kernels_beside() >= 1
