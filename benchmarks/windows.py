@@ -442,18 +442,21 @@ def engine(options: argparse.Namespace) -> None:
         Project.create(folder, movies=str(movies / f"*{original.suffix}"), gain=str(scope.gain), **scope.optics)
         run = [sys.executable, "-m", "cryowidgets", "run", str(folder), "--quiet", "--workers", "2"]
         with subprocess.Popen(run) as process, Reader(folder) as reader, start(folder, kiosk=True, pool=0) as page:
-            mine = psutil.Process(process.pid)
+            mine, server = psutil.Process(process.pid), psutil.Process(page.process.pid)
 
-            def round() -> tuple[float, float]:
-                """Movies per hour, and CPU seconds of engine and workers for each."""
-                before, had = engine_cpu(mine), reader.session().done
+            def round() -> tuple[float, float, float, float]:
+                """Movies per hour, CPU seconds of engine and workers for each; cores that windows take, and players."""
+                before, had, began = engine_cpu(mine), reader.session().done, time.monotonic()
+                others = engine_cpu(server), time.process_time()
                 for n in range(batch):
                     os.link(original, movies / f"m{had + n:06d}{original.suffix}")
                 while (state := reader.session()).done + state.failed + state.rejected < had + batch:
                     time.sleep(0.2)
                 ends = [e.time for e in reader.events(limit=100_000) if e.kind == "task.done"]
                 last = sorted(ends)[-4 * batch :]
-                return 3600 * batch / (last[-1] - last[0]), (engine_cpu(mine) - before) / batch
+                took = time.monotonic() - began
+                windows, players = (engine_cpu(server) - others[0]) / took, (time.process_time() - others[1]) / took
+                return 3600 * batch / (last[-1] - last[0]), (engine_cpu(mine) - before) / batch, windows, players
 
             round()
             with Crowd(page.url, count) as crowd:
@@ -467,10 +470,11 @@ def engine(options: argparse.Namespace) -> None:
                     looked.append(round())
             process.terminate()
     for name, found in (("nobody", alone), (f"{count} viewers", looked)):
-        rates, costs = zip(*found, strict=True)
+        rates, costs, windows, players = zip(*found, strict=True)
         print(
             f"{name:>12}: {statistics.median(rates):7.0f} movies/h ({', '.join(f'{r:.0f}' for r in rates)}), "
-            f"{statistics.median(costs):.2f} CPU s of engine and workers for each; load {os.getloadavg()[0]:.1f}",
+            f"{statistics.median(costs):.2f} CPU s of engine and workers for each; of a core kernels and server take "
+            f"{statistics.median(windows):.0%}, this program {statistics.median(players):.0%}",
             flush=True,
         )
 
