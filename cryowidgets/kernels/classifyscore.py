@@ -62,7 +62,8 @@ def table(learning: Learning) -> ClassTable:
     size = sizes(pictures) * rings.pixel
     presence = (sums.judged[1] - sums.judged[2]) / np.maximum(sums.judged[0], 1e-6)
     outside = _outside(rings, sums.waves.sum(axis=0) / np.maximum(sums.lens.sum(axis=0), 1e-6)[..., None])
-    score = _rise(presence, _present(presence, counts), 0.3) * _rise(-outside, -0.5, 0.1) * _rise(size / rings.diameter, 0.25, 0.05)
+    score = _rise(presence, _present(presence, counts), 0.3) * _rise(-outside, -0.5, 0.1)
+    score *= _rise(size / rings.diameter, 0.25, 0.05)
     score = np.where(sums.judged[0] > 0, score, 0.0)
     unknown = np.where(alive, 0.0, np.nan)
     return ClassTable(
