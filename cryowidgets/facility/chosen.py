@@ -27,11 +27,10 @@ class Chosen:
 
     def __init__(self, table: Mapping[str, list]) -> None:
         self._columns = [name for name in SORTED if name in table]
+        named, files = relion_files.pictures(table)
+        numbers = np.array(named, np.int64)
         stacks: dict[str, list[int]] = {}
-        numbers = np.empty(len(table["rlnImageName"]), np.int64)
-        for row, name in enumerate(table["rlnImageName"]):
-            number, _, stack = str(name).rpartition("@")
-            numbers[row] = int(number)
+        for row, stack in enumerate(files):
             stacks.setdefault(stack, []).append(row)
         values = np.array([table[name] for name in self._columns], float).reshape(len(self._columns), len(numbers)).T
         self._found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -54,13 +53,12 @@ class Chosen:
         """Those rows of a table of particles that were chosen, with the columns of their sorting."""
         rows: list[int] = []
         said: list[np.ndarray] = []
-        for row, name in enumerate(table["rlnImageName"]):
-            number, _, stack = str(name).rpartition("@")
+        for row, (number, stack) in enumerate(zip(*relion_files.pictures(table), strict=True)):
             if stack not in self._found:
                 continue
             numbers, values = self._found[stack]
-            place = int(np.searchsorted(numbers, int(number)))
-            if place < len(numbers) and numbers[place] == int(number):
+            place = int(np.searchsorted(numbers, number))
+            if place < len(numbers) and numbers[place] == number:
                 rows.append(row)
                 said.append(values[place])
         kept = {name: [values[row] for row in rows] for name, values in table.items()}

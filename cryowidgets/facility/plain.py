@@ -105,8 +105,7 @@ def _cut(reader: Reader, particles: Mapping[int, Mapping[str, Any]]) -> Iterator
             found = chosen.among(found)
         none = [math.nan] * len(found["rlnImageName"])
         places = zip(found.get("rlnCoordinateX", none), found.get("rlnCoordinateY", none), strict=True)
-        for image, (x, y) in zip(found["rlnImageName"], places, strict=True):
-            number = int(str(image).partition("@")[0])
+        for number, (x, y) in zip(relion_files.pictures(found)[0], places, strict=True):
             yield row["name"], str(reader.folder / row["path"]), number, _text(x), _text(y)
 
 

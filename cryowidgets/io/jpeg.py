@@ -48,10 +48,18 @@ def write(
     if scale < 1:
         height, width = (max(1, round(n * scale)) for n in picture.shape)
         picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
+    grey = greys(picture, low_percentile, high_percentile)
+    Image.fromarray(grey).save(path, format="JPEG", quality=quality)
+
+
+def greys(picture: np.ndarray, low_percentile: float = 0.5, high_percentile: float = 99.5) -> np.ndarray:
+    """A picture (y, x) of finite numbers as bytes, uint8: values at these percentiles become black and white.
+
+    One that does not vary is 128 all over.
+    """
     low, high = np.percentile(picture, (low_percentile, high_percentile))
     stretched = (picture - low) * (255 / (high - low)) if high > low else np.full_like(picture, 128)
-    grey = np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
-    Image.fromarray(grey).save(path, format="JPEG", quality=quality)
+    return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
 
 
 def shrunk(path: str | os.PathLike, side: int, quality: int = 80) -> bytes:

@@ -19,7 +19,18 @@ from cryowidgets.io.frames import Frames, InMemory, Opened, open_file
 from cryowidgets.io.mrcheader import HEADER_DTYPE, Header, header, read_from, read_header
 from cryowidgets.io.verdict import Verdict, blank, judge
 
-__all__ = ["HEADER_DTYPE", "Header", "MrcMovie", "header", "open_upright", "read", "read_header", "whole", "write"]
+__all__ = [
+    "HEADER_DTYPE",
+    "Header",
+    "MrcMovie",
+    "header",
+    "open_upright",
+    "read",
+    "read_header",
+    "read_stack",
+    "whole",
+    "write",
+]
 
 
 def read(path: str | os.PathLike) -> np.ndarray:
@@ -34,9 +45,14 @@ def read(path: str | os.PathLike) -> np.ndarray:
     InputError
         The file is missing, empty, truncated, or not MRC.
     """
+    stack = read_stack(path)
+    return stack[0] if len(stack) == 1 else stack
+
+
+def read_stack(path: str | os.PathLike) -> np.ndarray:
+    """The same as (sections, y, x) in any case, for files in which there may be one picture or many."""
     with open_upright(path) as movie:
-        out = movie.block(0, len(movie))
-    return out[0] if len(out) == 1 else out
+        return movie.block(0, len(movie))
 
 
 def write(path: str | os.PathLike, array: np.ndarray, pixel_size: float = 0.0) -> None:

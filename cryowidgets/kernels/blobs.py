@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from cryowidgets.kernels import discs, peaks
 from cryowidgets.kernels.ground import emptiest, ground
@@ -72,12 +71,10 @@ def find(
         least = peaks.level(score[y, x], cells) if seen.counts else peaks.two_kinds(score[y, x])
     above = score[y, x] > least
     y, x = y[above], x[above]
-    power = ndimage.gaussian_filter(seen.signal, 0.25 * smallest / pixel)[y, x]
     return Found(
         seen.whole(np.stack(peaks.refined(score, y, x), axis=-1)),
         score[y, x].astype(np.float64),
         diameters[(answers[:, y, x] * spreads[:, None]).argmax(axis=0)],
-        power.astype(np.float64),
         float(least),
         seen.refused,
     )

@@ -11,7 +11,7 @@ import scipy.ndimage
 
 from cryowidgets.kernels.directions import even, facing
 from cryowidgets.kernels.initialclimb import Averages, Pose, Round, best, climb
-from cryowidgets.kernels.project3d import resized
+from cryowidgets.kernels.project3d import fitted, resized
 from cryowidgets.kernels.symmetryaxes import onto_axes
 
 if TYPE_CHECKING:
@@ -110,14 +110,14 @@ class Stage:
 
     def handed(self, volume: np.ndarray, other: Stage) -> np.ndarray:
         """A map of this stage in the box and pixels of another."""
-        return _fitted(resized(_fitted(volume, self.full), other.full), other.averages.side)
+        return fitted(resized(fitted(volume, self.full), other.full), other.averages.side)
 
     def whole(self, volume: np.ndarray, box: int) -> np.ndarray:
         """A map of this stage in the box of the averages as they came."""
-        return resized(_fitted(volume, self.full), box)
+        return resized(fitted(volume, self.full), box)
 
     def _taken(self, warm: np.ndarray) -> np.ndarray:
-        return _fitted(resized(warm, self.full), self.averages.side) * self.mask
+        return fitted(resized(warm, self.full), self.averages.side) * self.mask
 
     def _nothing(self, rng: np.random.Generator) -> np.ndarray:
         """A smooth blob by chance."""
@@ -175,13 +175,3 @@ def _cropped(pictures: np.ndarray, side: int) -> np.ndarray:
     out = np.zeros((len(pictures), side, side), np.complex128)
     out[:, turn[:, None], turn] = full * (move[:, None] * move) * (side / n) ** 2
     return scipy.fft.ifft2(out).real.astype(np.float32)
-
-
-def _fitted(volume: np.ndarray, side: int) -> np.ndarray:
-    """A map in a box of `side` px of the same size, cut or filled with 0; the centre stays the centre."""
-    n = volume.shape[0]
-    out = np.zeros((side,) * 3, np.float32)
-    least = min(n, side)
-    a, b = n // 2 - least // 2, side // 2 - least // 2
-    out[b : b + least, b : b + least, b : b + least] = volume[a : a + least, a : a + least, a : a + least]
-    return out

@@ -39,8 +39,6 @@ class Found:
         Å, of the filter that answers most.
     threshold : float
         Least score.
-    power : (n,)
-        Mean part of the electrons that is missing (or, in negative contrast, too many) within half a diameter.
     refused : float
         Share of the micrograph where nothing was looked for: film, dirt and edges.
     """
@@ -48,7 +46,6 @@ class Found:
     places: NDArray[np.float64]
     scores: NDArray[np.float64]
     diameters: NDArray[np.float64]
-    power: NDArray[np.float64]
     threshold: float
     refused: float
 
@@ -56,7 +53,7 @@ class Found:
 def nothing(threshold: float | None, refused: float) -> Found:
     """What is found where there is nothing to search."""
     none = np.zeros(0)
-    return Found(np.zeros((0, 2)), none, none, none, threshold or math.inf, refused)
+    return Found(np.zeros((0, 2)), none, none, threshold or math.inf, refused)
 
 
 def maxima(

@@ -232,6 +232,21 @@ def resized(volume: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(scipy.fft.irfftn(out, (side,) * 3), np.float32)
 
 
+def fitted(volume: np.ndarray, side: int) -> np.ndarray:
+    """A map in a box of `side` px of the same size, cut or filled with 0, float32.
+
+    The centre n // 2 becomes side // 2.
+    """
+    n = volume.shape[0]
+    if n == side:
+        return np.asarray(volume, np.float32)
+    out = np.zeros((side,) * 3, np.float32)
+    least = min(n, side)
+    a, b = n // 2 - least // 2, side // 2 - least // 2
+    out[b : b + least, b : b + least, b : b + least] = volume[a : a + least, a : a + least, a : a + least]
+    return out
+
+
 def _pictures(half: np.ndarray, n: int) -> np.ndarray:
     """The inverse of `spectra`."""
     half = half * np.conj(_turns(n))

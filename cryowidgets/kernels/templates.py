@@ -127,7 +127,6 @@ def find(
         seen.whole(place[above]),
         scores[above],
         sizes[best[above]],
-        ndimage.gaussian_filter(seen.signal, 0.25 * size)[y[above], x[above]].astype(np.float64),
         float(least),
         seen.refused,
     )

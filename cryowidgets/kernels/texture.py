@@ -104,7 +104,6 @@ def find(
         seen.whole(np.stack(peaks.refined(smooth, y, x), axis=-1)),
         score[y, x].astype(np.float64),
         np.full(len(y), float(diameter)),
-        ndimage.gaussian_filter(seen.signal, 0.25 * size)[y, x].astype(np.float64),
         float(least),
         seen.refused,
     )

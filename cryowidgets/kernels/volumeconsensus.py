@@ -16,6 +16,7 @@ import scipy.ndimage
 from cryowidgets import cpu
 from cryowidgets.kernels import alignvolumes
 from cryowidgets.kernels.fsc import MAPS, crossing, fsc, irfftn, rfftn, shell_numbers, space_weight
+from cryowidgets.kernels.project3d import fitted
 
 AGREES = 0.75
 """Least agreement of a map with the others, as a part of what is usual among the better half of them."""
@@ -141,7 +142,7 @@ def common(volumes: Sequence[np.ndarray], pixel_sizes: Sequence[float]) -> tuple
         _resampled(np.asarray(v, np.float32), size / coarsest) for v, size in zip(volumes, pixel_sizes, strict=True)
     ]
     box = max(len(v) for v in scaled)
-    return [_padded(v, box) for v in scaled], coarsest
+    return [fitted(v, box) for v in scaled], coarsest
 
 
 def extent(volume: np.ndarray) -> float:
@@ -256,19 +257,10 @@ def _resampled(volume: np.ndarray, part: float) -> np.ndarray:
     lengths = np.arange(n, n + 32)
     wanted = lengths * part
     best = int(np.argmin(np.abs(wanted - np.rint(wanted)) / wanted))
-    padded = _padded(volume, int(lengths[best]))
+    padded = fitted(volume, int(lengths[best]))
     m = round(float(wanted[best]))
     turn = np.concatenate([np.arange((m + 1) // 2), np.arange(-(m // 2), 0)])
     half = rfftn(padded)[np.ix_(turn, turn, np.arange(m // 2 + 1))]
     move = np.exp(2j * np.pi * turn * (len(padded) // 2 / len(padded) - m // 2 / m))  # middle voxel to middle voxel
     half = half * (move[:, None, None] * move[:, None] * move[: m // 2 + 1]) * (m / len(padded)) ** 3
     return irfftn(half.astype(np.complex64), (m, m, m))
-
-
-def _padded(volume: np.ndarray, box: int) -> np.ndarray:
-    """A map in a box that is not smaller, the middle voxel n // 2 of one on that of the other."""
-    n = len(volume)
-    if n == box:
-        return volume
-    before = box // 2 - n // 2
-    return np.pad(volume, (before, box - n - before))

@@ -132,10 +132,8 @@ class ClassConsensus(Protocol):
 def _sorting(classes: Classes) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names of the particles, number of the class of each, and the averages."""
     table = all_particles(classes.metadata)["particles"]
-    averages = mrc.read(classes.path)
-    averages = averages[None] if averages.ndim == 2 else averages
     named = table.get("cwIdentity") or table["rlnClassNumber"]
-    return list(table["rlnImageName"]), np.array(named, int), averages
+    return list(table["rlnImageName"]), np.array(named, int), mrc.read_stack(classes.path)
 
 
 def _because(nothing: Classes, reason: str) -> Classes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,24 @@ def read_model(path: str | os.PathLike) -> ClassModel:
     found["resolution"] = np.where((resolution > 0) & (resolution < 0.9 * UNKNOWN), resolution, np.nan)
     pixel_size = blocks.get("model_general", {}).get("rlnPixelSize", math.nan)
     return ClassModel(**found, pixel_size=float(pixel_size))
+
+
+def counting(model: Any, keep: Collection[int], drop: Collection[int], least: float) -> np.ndarray:
+    """Which classes count, (k,) bool: those chosen by hand, and of the others those that are good enough.
+
+    Parameters
+    ----------
+    model : ClassModel, or what else has its identity, score and good
+    keep, drop : collections of int
+        Identities of classes that count, and do not count, in any case.
+    least : float
+        Least score of the others; 0 for those that look like particles. Where a program judges no classes, all others
+        count as long as none is kept by hand.
+    """
+    kept, dropped = (np.isin(model.identity, list(chosen)) for chosen in (keep, drop))
+    if not np.isfinite(model.score).any():
+        return (kept if keep else np.ones(len(kept), bool)) & ~dropped
+    return (kept | (model.score >= least if least else model.good == 1)) & ~dropped
 
 
 def write_batch(

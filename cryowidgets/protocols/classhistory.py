@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cryowidgets.errors import InputError
+from cryowidgets.io import jpeg
 
 FRAMES = 40
 """Batches whose averages are kept at most."""
@@ -145,7 +146,5 @@ def _small(averages: np.ndarray, filled: np.ndarray) -> np.ndarray:
         averages = np.asarray(fourier.irfft2(spectrum, (side, side)))
     out = np.full(averages.shape, 128, np.uint8)
     for slot in np.flatnonzero(filled):
-        low, high = np.percentile(averages[slot], (0.5, 99.5))
-        if high > low:
-            out[slot] = np.clip(np.rint((averages[slot] - low) * (255 / (high - low))), 0, 255)
+        out[slot] = jpeg.greys(averages[slot])
     return out

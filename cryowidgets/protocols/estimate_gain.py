@@ -17,7 +17,7 @@ from cryowidgets.kernels import gainfit
 from cryowidgets.model import Gain, Movie
 from cryowidgets.protocols import cites
 from cryowidgets.protocols.base import Many, Protocol
-from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.out import Out, keep_alone
 
 BETTER = 2.0
 """A gain is written anew when it rests on so many times the counts: so a session leaves a handful of files."""
@@ -58,7 +58,8 @@ class EstimateGain(Protocol):
         movies = before.movies + batch.movies
         with open(out.file("_total.npz"), "wb") as file:
             np.savez(file, total=total, roughness=np.array(batch.roughness[-_KEPT:]))
-        _remove_older(last)
+        if last and last.total:
+            keep_alone(last.total, "*_total.npz")
         fit = gainfit.estimate(total)
         path = last.path if last else ""
         if fit.usable and (not path or fit.counts >= BETTER * _counts_behind(path)):
@@ -155,14 +156,6 @@ def _read(last: Gain | None) -> _Before:
             return _Before(kept["total"], tuple(kept["roughness"].tolist()), last.movies, last.left_out)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return _Before(left_out=last.left_out)  # somebody removed it: begin again
-
-
-def _remove_older(last: Gain | None) -> None:
-    """Sums of batches before the last are of no use to anyone; the last one's is, should this batch be done again."""
-    if last is not None and last.total:
-        for file in Path(last.total).parent.glob("*_total.npz"):
-            if file != Path(last.total):
-                file.unlink(missing_ok=True)
 
 
 def _counts_behind(path: str) -> float:

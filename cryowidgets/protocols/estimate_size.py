@@ -17,7 +17,7 @@ from cryowidgets.kernels import particlesize
 from cryowidgets.model import Micrograph, ParticleSize
 from cryowidgets.protocols import cites, picking
 from cryowidgets.protocols.base import Many, Protocol
-from cryowidgets.protocols.out import Out
+from cryowidgets.protocols.out import Out, keep_alone
 
 RANGE = (0.8, 1.2)
 """Parts of the diameter between which a picker should look."""
@@ -72,7 +72,8 @@ class EstimateSize(Protocol):
                 picture=seen.picture,
                 count=seen.count,
             )
-        _remove_older(last)
+        if last and last.state:
+            keep_alone(last.state, "*_size.npz")
         curve = seen.curve.max() > 0
         if curve:
             at = particlesize.diameters(self.smallest, self.largest)
@@ -133,14 +134,6 @@ def _read(last: ParticleSize | None, asked: np.ndarray) -> _Seen:
             return _Seen(*lists, kept["curve"], kept["picture"], int(kept["count"]))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return _Seen()  # somebody removed it: begin again
-
-
-def _remove_older(last: ParticleSize | None) -> None:
-    """What came before the last result is of no use; the last one's is, should this batch be done again."""
-    if last is not None and last.state:
-        for file in Path(last.state).parent.glob("*_size.npz"):
-            if file != Path(last.state):
-                file.unlink(missing_ok=True)
 
 
 def _draw(path: Path, picture: np.ndarray) -> None:

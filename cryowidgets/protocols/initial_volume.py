@@ -59,8 +59,7 @@ class InitialVolume(Protocol):
         if not classes.path:
             return Volume(symmetry=self.symmetry, reason=f"there are no classes yet: {classes.reason}".rstrip(": "))
         model = read_model(classes.model) if classes.model else None
-        stack = mrc.read(classes.path)
-        stack = stack[None] if stack.ndim == 2 else stack
+        stack = mrc.read_stack(classes.path)
         used, particles = self._used(stack, model, classes)
         begun = Volume(
             box=classes.box,

@@ -81,3 +81,13 @@ class Out:
         if not self._begun:
             self._hidden.mkdir(parents=True)
             self._begun = True
+
+
+def keep_alone(path: str, pattern: str) -> None:
+    """Remove what lies beside a file and is called like it, but not the file: what a fold has kept of older batches.
+
+    The last one's stays, should the batch after it be done again.
+    """
+    for file in Path(path).parent.glob(pattern):
+        if file != Path(path):
+            file.unlink(missing_ok=True)

@@ -47,8 +47,7 @@ def templates(path: str, out: Out) -> tuple[np.ndarray, float] | None:
         )
     if found.suffix == ".star":
         return _classes(found, out)
-    stack = mrc.read(found)
-    stack = stack[None] if stack.ndim == 2 else stack
+    stack = mrc.read_stack(found)
     if len(stack) > MOST:
         stack = stack[np.linspace(0, len(stack) - 1, MOST).astype(int)]
     return stack.astype(np.float32), 0.0
@@ -67,8 +66,7 @@ def _classes(path: Path, out: Out) -> tuple[np.ndarray, float]:
     there = [file for file in (Path(out.absolute(stack)), path.parent / Path(stack).name) if file.is_file()]
     if not there:
         raise InputError(f"{path} names the averages {stack}, which do not exist.")
-    averages = mrc.read(there[0])
-    averages = averages[None] if averages.ndim == 2 else averages
+    averages = mrc.read_stack(there[0])
     if len(averages) < len(model):
         raise InputError(f"{there[0]} has {len(averages)} averages, and {path} tells of {len(model)} classes.")
     size = model.pixel_size if math.isfinite(model.pixel_size) else 0.0

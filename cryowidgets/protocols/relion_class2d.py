@@ -176,8 +176,7 @@ def _averages(run: Run, name: str, count: int) -> np.ndarray:
     verdict = whole(run.file(name))
     if verdict.whole is False:
         raise InputError(verdict.why)
-    averages = mrc.read(run.file(name))
-    averages = averages[None] if averages.ndim == 2 else averages
+    averages = mrc.read_stack(run.file(name))
     if len(averages) != count:
         raise InputError(f"{name} has {len(averages)} averages where the model has {count} classes.")
     return averages.astype(np.float32)

@@ -64,7 +64,7 @@ class RelionExtract(Boxes, Program):
             table = relion_files.renamed(table, "rlnImageName", lambda _: out.name("_particles.mrcs"))
             table["rlnMicrographName"] = [out.relative(picking.searched(micrograph))] * len(table["rlnImageName"])
             star.write(out.file("_particles.star"), {"optics": optics, "particles": table})
-            write_mosaic(out.file("_particles.jpg"), _pictures(out.file("_particles.mrcs")))
+            write_mosaic(out.file("_particles.jpg"), mrc.read_stack(out.file("_particles.mrcs")))
             return Particles(
                 path=out.name("_particles.mrcs"),
                 metadata=out.name("_particles.star"),
@@ -113,8 +113,3 @@ def _complete(stack, names: list[str], side: int) -> None:
             f"particles.star names {len(names)} pictures of {side}×{side} px where {stack.name} has {sections} of "
             f"{height}×{width} px."
         )
-
-
-def _pictures(stack):
-    found = mrc.read(stack)
-    return found[None] if found.ndim == 2 else found

@@ -115,6 +115,24 @@ def renamed(table: Mapping[str, list], column: str, change) -> dict[str, list]:
     return {**table, column: names}
 
 
+def pictures(table: Mapping[str, list]) -> tuple[list[int], list[str]]:
+    """Of each particle, the number of its picture in its stack, from 1, and the stack.
+
+    Raises
+    ------
+    InputError
+        A name is not as ``000001@stack``.
+    """
+    numbers, stacks = [], []
+    for name in table["rlnImageName"]:
+        number, _, stack = str(name).rpartition("@")
+        if not number.isdecimal():
+            raise InputError(f"{name} names no picture: write a number and a stack, as 000001@stack.mrcs.")
+        numbers.append(int(number))
+        stacks.append(stack)
+    return numbers, stacks
+
+
 def _optics(optics: Optics) -> dict[str, list]:
     return {
         "rlnOpticsGroupName": [optics.name],

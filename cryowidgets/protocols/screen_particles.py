@@ -49,9 +49,8 @@ class ScreenParticles(Protocol):
             return _again(particles)
         blocks = star.read(particles.metadata)
         optics, table = relion_files.particles(blocks, particles.metadata)
-        pictures = mrc.read(particles.path)
-        pictures = pictures[None] if pictures.ndim == 2 else pictures
-        rows = np.array([int(str(name).partition("@")[0]) - 1 for name in table["rlnImageName"]])
+        pictures = mrc.read_stack(particles.path)
+        rows = np.array(relion_files.pictures(table)[0]) - 1
         if len(rows) and rows.max() >= len(pictures):
             raise InputError(
                 f"{particles.metadata} names picture {rows.max() + 1} of a stack of {len(pictures)}: it is not whole."

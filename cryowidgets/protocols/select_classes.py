@@ -61,8 +61,7 @@ class SelectClasses(Protocol):
         left = {name: [values[i] for i in rest] for name, values in table.items()}
         star.write(out.file("_particles.star"), {"optics": blocks["optics"], "particles": left})
         there = set(identities[rest].tolist())
-        averages = mrc.read(classes.path)
-        averages = averages[None] if averages.ndim == 2 else averages
+        averages = mrc.read_stack(classes.path)
         shown = [slot for slot in model.filled if int(model.identity[slot]) in there]
         if shown:
             write_mosaic(out.file("_classes.jpg"), averages[shown])
@@ -88,13 +87,9 @@ class SelectClasses(Protocol):
             Last score of those that were.
         """
         keep, drop = _numbers("keep", self.keep), _numbers("drop", self.drop)
-        unknown = not np.isfinite(model.score).any()  # of a program that judges no classes
-        counts = {number for number, score in (before or {}).items() if score >= (self.score or LIKELY)}
-        for number, score, good in zip(model.identity.tolist(), model.score.tolist(), model.good.tolist(), strict=True):
-            counts.discard(number)
-            if (score >= self.score if self.score else good) or (unknown and not keep):
-                counts.add(number)
-        return (counts | keep) - drop
+        now = model.identity[classfiles.counting(model, keep, drop, self.score)].tolist()
+        gone = {number for number, score in (before or {}).items() if score >= (self.score or LIKELY)}
+        return set(now) | ((gone - set(model.identity.tolist())) | keep) - drop
 
     def _before(self, classes: Classes) -> dict[int, float]:
         if not classes.history:

@@ -60,7 +60,7 @@ def joined(parts: Iterable[Blocks]) -> Blocks:
 def _first_seen(blocks: Blocks, later: set[str]) -> Blocks:
     """A batch without the particles of stacks that a later one has; its own stacks are added to `later`."""
     optics, table = relion_files.particles(blocks, "a file of particles")
-    stacks = [str(name).rpartition("@")[2] for name in table["rlnImageName"]]
+    stacks = relion_files.pictures(table)[1]
     own = set(stacks)
     if not own.isdisjoint(later):
         rows = [row for row, stack in enumerate(stacks) if stack not in later]

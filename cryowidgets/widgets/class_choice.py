@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cryowidgets.protocols.classfiles import counting
 from cryowidgets.store.database import Step
 from cryowidgets.widgets import texts
 from cryowidgets.widgets.class_sheet import Table
@@ -43,12 +44,7 @@ class Selection:
 
     def accepted(self, table: Table) -> np.ndarray:
         """Which rows go on, as the step has it."""
-        kept = np.isin(table.identity, list(self.keep))
-        if not _judged(table):
-            found = kept if self.keep else np.ones(len(table), bool)
-        else:
-            found = kept | (table.score >= self.least if self.least else table.good == 1)
-        return found & ~np.isin(table.identity, list(self.drop))
+        return counting(table, self.keep, self.drop, self.least)
 
     def by_hand(self, table: Table) -> np.ndarray:
         """Rows whose fate a person decided."""

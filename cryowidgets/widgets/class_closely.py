@@ -87,7 +87,7 @@ class ClassClosely(W.Box):
             self.members.show(jpeg.encoded(_in_lines(pictures), quality=80), f"particles of class {identity}")
 
     def _stack(self, classes: Classes) -> np.ndarray:
-        return _remembered(self._stacks, f"{classes.path}:{classes.id}", lambda: _stack(classes.path))
+        return _remembered(self._stacks, f"{classes.path}:{classes.id}", lambda: mrc.read_stack(classes.path))
 
     def _particles(self, path: str) -> dict[str, list]:
         return _remembered(self._sorted, path, lambda: _table(path))
@@ -180,11 +180,6 @@ def _project(classes: Classes) -> Path:
     """The folder that names in star files are relative to: results lie in ``steps/<step>/`` of it."""
     folder = Path(classes.metadata).parent
     return next((p.parent for p in (folder, *folder.parents) if p.name == "steps"), folder)
-
-
-def _stack(path: str) -> np.ndarray:
-    stack = mrc.read(path)
-    return stack[None] if stack.ndim == 2 else stack
 
 
 def _table(path: str) -> dict[str, list]:

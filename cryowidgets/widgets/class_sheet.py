@@ -81,8 +81,7 @@ def read(classes: Classes) -> Sheet:
     InputError
         A file is missing or is not what it should be.
     """
-    stack = mrc.read(classes.path)
-    stack = stack[None] if stack.ndim == 2 else stack
+    stack = mrc.read_stack(classes.path)
     table = table_of(classes)
     if len(table) and int(table.slot.max()) >= len(stack):
         raise InputError(f"{classes.model} has more classes than {classes.path} has averages.")
@@ -123,11 +122,7 @@ def spread(key: str, table: Table, tiles: Any) -> Sheet:
 
 def stretched(picture: np.ndarray) -> np.ndarray:
     """A picture as greys, uint8; its extremes are cut off."""
-    picture = np.nan_to_num(np.asarray(picture, np.float32), posinf=0, neginf=0)
-    low, high = np.percentile(picture, (0.5, 99.5))
-    if not high > low:
-        return np.full(picture.shape, 128, np.uint8)
-    return np.clip(np.rint((picture - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+    return jpeg.greys(np.nan_to_num(np.asarray(picture, np.float32), posinf=0, neginf=0))
 
 
 def table_of(classes: Classes) -> Table:
