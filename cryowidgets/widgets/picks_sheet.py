@@ -123,7 +123,8 @@ class PicksSheet:
 
     def _follow(self, reader: Reader, steps: Mapping[str, Step], shown: str, fresh: bool) -> None:
         """Read what is new of the picks in view, and of what was cut out of them."""
-        particles = next((step.name for step in reversed(list(steps.values())) if step.gives == "Particles"), "")
+        cut_out = [step.name for step in steps.values() if step.gives == "Particles" and not step.fold]
+        particles = cut_out[-1] if cut_out else ""
         changed = False
         for name, attribute in ((shown, "_picked"), (particles, "_particles")):
             before = getattr(self, attribute)

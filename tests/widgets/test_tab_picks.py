@@ -1,14 +1,18 @@
 """The tab Picks: what is sent is what the files hold, orders reach the inbox, drafts outlive what comes in."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cryowidgets.engine import inbox
 from cryowidgets.io import coordinates, corrections
+from cryowidgets.model import Particles, Picks
 from cryowidgets.store.changes import hold
 from cryowidgets.store.queries import Reader
+from cryowidgets.store.store import Todo
+from cryowidgets.store.todo import todo
 from cryowidgets.widgets import picks_data
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.particle_size import curve
@@ -383,3 +387,18 @@ def test_keys_step_through_micrographs_with_picks(wire, session, looked):
         wire.hear(looked.sheet.view, type="step", by=by)
         looked.refresh()
     assert not looked.page.held and looked.sheet.view.shot.exposure == ids[-1]
+
+
+def test_what_was_cut_out_is_counted_beside_though_classes_were_chosen_since(wire, session, reader):
+    """A choice of classes gives particles too, which belong to no micrograph."""
+    stack = Particles(path="p.mrcs", count=30, box=64, pixel_size=4.0)
+    store = session.store
+    store.add_step("extract", "ExtractParticles", Particles, {}, {"picks": "kept"})
+    store.ensure_table(Particles)
+    for task in store.claim("extract", todo(store, "extract", {"picks": Picks}, {})[0]):
+        store.finish(task, "done", stack)
+    store.add_step("chosen", "SelectClasses", Particles, {}, {"classes": "extract"}, fold=True)
+    (task,) = store.claim("chosen", [Todo(None, (1, 1))])
+    store.finish(task, "done", replace(stack, count=200))
+    particles = Shown(session, reader).sheet.course.column("particles")
+    assert sorted(particles[np.isfinite(particles)].tolist()) == [30.0] * len(session.found)
