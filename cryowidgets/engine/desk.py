@@ -21,10 +21,10 @@ from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Either, Many, Protocol, Recent, Without
 from cryowidgets.store.changes import hold, redo
 from cryowidgets.store.cleaning import fold_lacks, missing, want
-from cryowidgets.store.database import Step
+from cryowidgets.store.database import Step, batched
 from cryowidgets.store.reach import upstream
 from cryowidgets.store.store import Store, Task, Todo
-from cryowidgets.store.todo import came, todo, todo_fold, todo_newest
+from cryowidgets.store.todo import absent, came, todo, todo_fold, todo_newest
 from cryowidgets.store.todo_sets import overtaken, recent, todo_either, todo_without
 
 
@@ -81,11 +81,12 @@ class Desk:
                 if lane.flying or lane.lacking:
                     continue
                 if lane.protocol.on_demand:  # whatever is there when a person asks
-                    batch = todo_fold(self._store, name, takes.kind, 0, True)
+                    batch = todo_fold(self._store, name, takes.kind, 0, True, beside=lane.beside)
                     lane.put_in_place([batch] if batch else [])
                 elif not lane.waiting:
-                    source = next(iter(self._store.steps()[name].inputs.values()))
-                    batch = todo_fold(self._store, name, takes.kind, lane.every, closed(source), lane.first, lane.by)
+                    steps = self._store.steps()
+                    flush, sizes = closed(batched(steps, steps[name]).name), (lane.every, lane.first)
+                    batch = todo_fold(self._store, name, takes.kind, sizes[0], flush, sizes[1], lane.by, lane.beside)
                     if batch:
                         lane.add(batch)
             else:
@@ -213,9 +214,16 @@ class Desk:
         lane = self._lanes.get(step)
         if lane is None or lane.newest_only or not isinstance(lane.protocol.takes, Many):
             return None
+        if absent(self._store, step, lane.beside):
+            return None
         kind = lane.protocol.takes.kind
         counted = came(self._store, step, kind, lane.every, lane.first, lane.by)
         return *counted, kind.word() if lane.by else "items"
+
+    def absent(self, step: str) -> list[str]:
+        """Of a fold that takes something beside its batches: the steps that have given nothing of it yet."""
+        lane = self._lanes.get(step)
+        return absent(self._store, step, lane.beside) if lane else []
 
     def on_demand(self, step: str) -> bool:
         """Whether a step is done only when a person asks."""
@@ -297,7 +305,7 @@ class Desk:
         if lane.newest_only:
             found = self._behind(step, lane)
         elif isinstance(takes, Many):
-            found = fold_lacks(self._store, takes.kind, next(iter(step.inputs.values())))
+            found = fold_lacks(self._store, takes.kind, batched(self._store.steps(), step).name)
         else:
             given = self._given(step, lane, item.inputs)[0].values()
             parts = [part for value in given for part in (value if isinstance(value, list) else [value])]
@@ -356,6 +364,7 @@ class Desk:
             lane.every = getattr(made, every) if isinstance(every, str) else every
             lane.first = getattr(made, first) if isinstance(first, str) else first
             lane.by = protocol.takes.by
+            lane.beside = tuple(name for name in protocol.takes.beside if name in step.inputs)
         elif protocol.waits():
             lane.closed_by = made.closed_by
             if lane.closed_by and not (
@@ -371,12 +380,15 @@ class Desk:
         protocol, kinds = lane.protocol, lane.kinds
         takes = protocol.takes
         if isinstance(takes, Many):
-            source = next(iter(step.inputs.values()))
+            source = batched(self._store.steps(), step).name
+            first, last, *beside = (inputs[0], *inputs) if lane.newest_only else inputs
             given = {
-                "items": self._store.items(takes.kind, source, inputs[0], inputs[-1]),
+                "items": self._store.items(takes.kind, source, first, last),
                 "last": self._store.last_result(lane.gives, step.name),
             }
-            stem = f"{step.name}_{inputs[-1]:06d}"
+            for name, row in zip(lane.beside, beside, strict=True):
+                given[name] = self._store.item(kinds[name], row)
+            stem = f"{step.name}_{last:06d}"
         elif isinstance(takes, Either | Without):
             given = {"item": self._store.item(kinds["first"], inputs[0])}
             stem = given["item"].name

@@ -26,6 +26,8 @@ class Lane:
     """of a fold: what a batch takes, and the first one where that differs"""
     by: str = ""
     """column whose sum is counted for that, or empty for items"""
+    beside: tuple[str, ...] = ()
+    """of a fold: further inputs that are linked"""
     newest_only: bool = False
     """it takes the newest result of each of its sources, which belong to no exposure"""
     valve: Valve | None = None

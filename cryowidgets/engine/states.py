@@ -93,6 +93,9 @@ class States:
         held = self._desk.held(name)
         if held:
             return "scheduled", f"{held} item{'s' if held > 1 else ''} came; waits for more"
+        absent = self._desk.absent(name)
+        if absent:
+            return "scheduled", f"waits for {' and '.join(absent)}"
         gathered = self._desk.came(name)
         if gathered and gathered[0]:
             return "scheduled", "{:,.0f} of {:,} {} came".format(*gathered)

@@ -20,7 +20,7 @@ gates alike, are `Either`, `Without` and `Recent`; how many of those that wait m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,6 +47,10 @@ class Many:
         the item by which it is reached.
     newest : bool
         Of results that stand for all before them, those of a fold, only the newest is handed over.
+    beside : mapping, optional
+        Further inputs by name, of steps whose results belong to no exposure; kinds, or `Maybe` of such. No batch is
+        taken before there is one of each that is linked. The newest at the first batch is handed over with all, as
+        ``process(self, items, last, out, name)``.
     """
 
     kind: type[Item]
@@ -54,11 +58,12 @@ class Many:
     first: int | str | None = None
     by: str = ""
     newest: bool = False
+    beside: Mapping[str, type[Item] | Maybe] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
 class Maybe:
-    """Input of a join that need not be linked; where it is not, `process` goes by its own default for it."""
+    """Input of a join, or beside a fold, that need not be linked; else `process` goes by its own default for it."""
 
     kind: type[Item]
 
@@ -136,17 +141,18 @@ class Protocol(Parametrised):
         if cls.takes is None:
             return {}
         if isinstance(cls.takes, Many | Recent):
-            return {cls.takes.kind.word(): cls.takes.kind}
+            more = cls.takes.beside if isinstance(cls.takes, Many) else {}
+            return {cls.takes.kind.word(): cls.takes.kind} | {name: _kind(kind) for name, kind in more.items()}
         if isinstance(cls.takes, Either | Without):
             return {"first": cls.takes.kind, "second": cls.takes.kind}
         if isinstance(cls.takes, Mapping):
-            return {name: kind.kind if isinstance(kind, Maybe) else kind for name, kind in cls.takes.items()}
+            return {name: _kind(kind) for name, kind in cls.takes.items()}
         return {cls.takes.word(): cls.takes}
 
     @classmethod
     def needed(cls) -> list[str]:
         """Names of the inputs without which a step cannot be."""
-        given = cls.takes if isinstance(cls.takes, Mapping) else {}
+        given = cls.takes.beside if isinstance(cls.takes, Many) else cls.takes if isinstance(cls.takes, Mapping) else {}
         return [name for name in cls.inputs() if not isinstance(given.get(name), Maybe)]
 
     @classmethod
@@ -172,3 +178,7 @@ class Protocol(Parametrised):
     def takes_newest(cls) -> bool:
         """Whether it is a fold that of results of folds takes only the newest."""
         return isinstance(cls.takes, Many) and cls.takes.newest
+
+
+def _kind(given: type[Item] | Maybe) -> type[Item]:
+    return given.kind if isinstance(given, Maybe) else given

@@ -111,6 +111,12 @@ def fault(found: Any) -> str:
             return f"{found.__name__}.takes is {takes!r}: write a kind of item, Many(kind), or kinds by input name."
         if not found.needed():
             return f"{found.__name__}.takes names no input that must be linked: write one of them without Maybe."
+    for name, kind in takes.beside.items() if isinstance(takes, Many) else ():
+        kind = kind.kind if isinstance(kind, Maybe) else kind
+        if not _is_kind(kind):
+            return f"{found.__name__}.takes has {kind!r} beside as {name!r}: write a kind of item."
+        if name == kind.word():
+            return f"{found.__name__}.takes has {name!r} beside: only what it takes many of is called by its kind."
     try:
         found.parameters()
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ class Step:
     halted: str = ""
     newest: bool = False
     """takes the newest result of each of its sources, which are folds or come of folds"""
+
+
+def batched(steps: Mapping[str, Step], step: Step) -> Step:
+    """The step whose results a fold takes many of: that input is called by its kind, and none beside it is."""
+    sources = [(name, steps[source]) for name, source in step.inputs.items()]
+    return next((source for name, source in sources if name == source.gives.lower()), sources[0][1])
 
 
 def read_steps(db: sqlite3.Connection) -> dict[str, Step]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryowidgets.errors import WorkflowError
-from cryowidgets.store.database import Step
+from cryowidgets.store.database import Step, batched
 from cryowidgets.store.reach import reached, upstream
 from cryowidgets.store.todo import SETTLED, last_batch, last_task
 
@@ -172,7 +172,7 @@ class _Counts:
         if step.newest:
             return self._unmade(step)
         if step.fold:
-            return self._unfolded(step, sources[0])
+            return self._unfolded(step, batched(self.steps, step))
         if len(sources) > 1 and step.state == "finished":
             return 0  # also where it takes items of either source, or of one without the other
         tally = self.tally.get(step.id, {})

@@ -16,7 +16,7 @@ from typing import Any
 
 from cryowidgets.errors import ProjectError
 from cryowidgets.model import Item
-from cryowidgets.store.database import Step
+from cryowidgets.store.database import Step, batched
 
 Query = Callable[..., list[tuple]]
 
@@ -158,9 +158,13 @@ class _Tracer:
         self, step: Step, exposure: int | None, taken: str, submitted: float, row: int | None
     ) -> tuple[dict[str, Origin | Batch], int | None]:
         ids = [int(id) for id in taken.split(",")] if taken else []
-        if step.fold and not step.newest and len(ids) == 2:
-            ((name, only),) = step.inputs.items()
-            return {name: self._batch(self._steps[only], *ids)}, self._before(step, row)
+        if step.fold and not step.newest and len(ids) >= 2:
+            many = batched(self._steps, step)
+            taken_of: dict[str, Origin | Batch | None] = {
+                name: self._batch(many, *ids[:2]) if source == many.name else self._beside(self._steps[source], ids[2:])
+                for name, source in step.inputs.items()
+            }
+            return {name: origin for name, origin in taken_of.items() if origin}, self._before(step, row)
         sources = {name: self._steps[source] for name, source in step.inputs.items()}
         if step.newest:
             present = {name: self._newest(source, ids, submitted) for name, source in sources.items()}
@@ -176,6 +180,12 @@ class _Tracer:
             if origin is not None:
                 found[name] = origin
         return found, None
+
+    def _beside(self, source: Step, ids: list[int]) -> Origin | None:
+        """The row of a source that a fold took with all of its batches."""
+        sql = f'SELECT id, task FROM "{source.gives.lower()}" WHERE step = ? AND id = ?'
+        found = [row for id in ids for row in self._query(sql, (source.id, id))]
+        return self.of_task(found[0][1], found[0][0]) if found else None
 
     def _present(self, source: Step, exposure: int | None, ids: list[int]) -> Origin | None:
         """The row of a source that a task took, as long as it is there."""

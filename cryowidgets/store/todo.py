@@ -6,10 +6,10 @@ what is new. With cursors at zero the same question gives all that is open: that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from cryowidgets.model import Item
-from cryowidgets.store.database import Step
+from cryowidgets.store.database import Step, batched
 from cryowidgets.store.store import Store, Todo
 
 SETTLED = "('running', 'done', 'failed', 'rejected')"
@@ -77,11 +77,19 @@ def _question(store: Store, step: Step, inputs: Mapping[str, type[Item]], driver
 
 
 def todo_fold(
-    store: Store, step: str, kind: type[Item], every: int, flush: bool, first: int | None = None, by: str = ""
+    store: Store,
+    step: str,
+    kind: type[Item],
+    every: int,
+    flush: bool,
+    first: int | None = None,
+    by: str = "",
+    beside: Sequence[str] = (),
 ) -> Todo | None:
-    """The next batch of a fold: `every` new rows, or with `flush` what is left of them.
+    """The next batch of a fold: `every` new rows, or with `flush` what is left of them; and one row of each `beside`.
 
-    None where too few have come together, the fold is at work, or its last batch has failed for good.
+    None where too few have come together, the fold is at work, its last batch has failed for good, or there is nothing
+    yet of what is beside.
 
     Parameters
     ----------
@@ -91,14 +99,37 @@ def todo_fold(
         What the first batch takes instead of `every`.
     by : str
         Column whose sum is counted instead of the rows.
+    beside : sequence of str
+        Names of further inputs: the newest row of each at the first batch goes with all.
     """
     s = store.steps()[step]
-    last = last_batch(store.query, s)
+    last = last_task(store.query, s)
     if last and last[0] in ("running", "failed"):
         return None
+    more = last[1][2:] if last else _newest_beside(store, s, beside)
+    if None in more:
+        return None
     wanted = every if last or first is None else first
-    batch, came = _gathered(store, s, kind, last[1] if last else 0, wanted, by)
-    return Todo(None, batch) if batch and (came >= wanted or flush) else None
+    batch, came = _gathered(store, s, kind, last[1][1] if last else 0, wanted, by)
+    return Todo(None, (*batch, *filter(None, more))) if batch and (came >= wanted or flush) else None
+
+
+def absent(store: Store, step: str, beside: Sequence[str]) -> list[str]:
+    """The sources of further inputs of a fold that is still to begin and cannot, as they have given nothing yet."""
+    s = store.steps()[step]
+    if not beside or last_task(store.query, s):
+        return []
+    newest = zip(beside, _newest_beside(store, s, beside), strict=True)
+    return [s.inputs[name] for name, row in newest if row is None]
+
+
+def _newest_beside(store: Store, step: Step, beside: Sequence[str]) -> tuple[int | None, ...]:
+    found = []
+    for name in beside:
+        source = store.steps()[step.inputs[name]]
+        sql = f'SELECT max(id) FROM "{source.gives.lower()}" WHERE step = ? AND version >= ?'
+        found.append(store.query(sql, (source.id, source.valid_from))[0][0])
+    return tuple(found)
 
 
 def came(
@@ -118,7 +149,7 @@ def _gathered(
 
     Rows are read in parts: of a backlog no more than the batch takes.
     """
-    source = store.steps()[next(iter(step.inputs.values()))]
+    source = batched(store.steps(), step)
     size = f'coalesce(r."{by}", 0)' if by else "1"
     sql = (
         f"SELECT r.id, {size} FROM {kind.table()} r LEFT JOIN exposure e ON e.id = r.exposure "

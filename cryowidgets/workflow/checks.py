@@ -128,7 +128,13 @@ def _loose(steps: Sequence[StepSpec], protocols: Mapping[str, type[Protocol]]) -
 def _together(step: StepSpec, protocol: type[Protocol], loose: Mapping[str, bool]) -> list[str]:
     """What is wrong where a step goes by exposures and is given results that belong to none."""
     if isinstance(protocol.takes, Many):
-        return []
+        beside = [(name, step.inputs[name]) for name in protocol.takes.beside if name in step.inputs]
+        return [
+            f"step {step.name!r} takes {name!r} beside its batches, the same with all: of what {source!r} gives there "
+            "is something else for each exposure"
+            for name, source in beside
+            if not loose.get(source, True)
+        ]
     without = [source for source in step.inputs.values() if loose.get(source)]
     with_ = [source for source in step.inputs.values() if not loose.get(source, True)]
     if without and isinstance(protocol.takes, Either | Without | Recent):

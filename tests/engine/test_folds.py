@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
+import toys
 
 from cryowidgets.engine.engine import Engine
 from cryowidgets.engine.inbox import send
 from cryowidgets.engine.workshop import Outcome, perform
 from cryowidgets.errors import WorkflowError
+from cryowidgets.protocols import registry
+from cryowidgets.protocols.base import Many
 from cryowidgets.store.nodes import cost
 from cryowidgets.store.provenance import Batch, Origin
 
@@ -276,3 +279,44 @@ def test_a_batch_whose_worker_died_is_handed_out_again_as_it_was(project, movies
     e.desk.book(perform(again))
     e.desk.book(perform(job))
     assert rows(p, "total") == [4.0, 8.0, 12.0], "what a worker gave that was thought dead is not booked"
+
+
+def test_a_fold_may_take_what_stands_beside_its_batches_and_waits_for_it(project, movies, engine):
+    movies(*(f"m{i}" for i in range(4)), size=1)
+    p = project(MAP, TOTAL, ("scaled", "Scaled", {"number": "measure", "scale": "total"}), timeout="1h")
+    p.workflow.add("toys:Scaled", name="plain", number="measure")
+    p.steps["total"].hold()
+    e = engine(p)
+    until(e, lambda: rows(p, "plain") == [4.0])
+    settle(e)
+    assert (rows(p, "scaled"), node(p, "scaled").reason) == (
+        [],
+        "because step total is held until a person releases it",
+    )
+    p.steps["total"].release()
+    until(e, lambda: rows(p, "scaled") == [16.0])
+    movies(*(f"n{i}" for i in range(4)), size=1)
+    until(e, lambda: rows(p, "total") == [4.0, 8.0] and len(rows(p, "scaled")) == 2)
+    assert rows(p, "scaled") == [16.0, 32.0], "what stood beside the first batch stands beside all"
+    with p.reader() as reader:
+        tops = {step: reader.rows(step)["id"].tolist() for step in ("total", "scaled")}
+        origin = reader.provenance("number", tops["scaled"][-1])
+    assert isinstance(origin.inputs["number"], Batch) and origin.inputs["number"].step == "measure"
+    assert (origin.inputs["scale"].step, origin.inputs["scale"].id) == ("total", tops["total"][0])
+    movies("o", size=1)
+    send(p.folder, "stop")
+    until(e, e.finished)
+    assert rows(p, "scaled")[-1] == 36.0
+    p.steps["total"].set(scope="branch", offset=10)
+    until(e, lambda: rows(p, "scaled")[-1:] == [9 * 14.0])
+    assert [node(p, step).waiting for step in ("scaled", "plain")] == [0, 0]
+
+
+def test_what_stands_beside_batches_is_the_same_for_all(project, movies):
+    p = project(MAP, TOTAL)
+    with pytest.raises(WorkflowError, match="takes 'scale' beside its batches, the same with all: of what 'measure'"):
+        p.workflow.add("toys:Scaled", name="scaled", number="measure", scale="measure")
+    assert toys.Scaled.needed() == ["number"] and set(toys.Scaled.inputs()) == {"number", "scale"}
+    assert registry.fault(toys.Scaled) == ""
+    wrong = type("Wrong", (toys.Scaled,), {"takes": Many(toys.Number, beside={"number": toys.Number})})
+    assert "only what it takes many of is called by its kind" in registry.fault(wrong)

@@ -13,7 +13,7 @@ from traitlets import Float, Int, Unicode
 
 from cryowidgets.errors import InputError
 from cryowidgets.model import Item, Movie, Reject, column
-from cryowidgets.protocols.base import Many, Protocol
+from cryowidgets.protocols.base import Many, Maybe, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +114,17 @@ class Newest(Protocol):
         (item,) = items
         assert item.exposure == 0
         return Number(value=item.value + 1000 * (last.value // 1000 + 1 if last else 1))
+
+
+class Scaled(Protocol):
+    """A fold with something beside its batches: what comes, times what stands beside."""
+
+    takes = Many(Number, every=4, beside={"scale": Maybe(Number)})
+    gives = Number
+
+    def process(self, items, last, out, scale=None):
+        before = last.value if last else 0
+        return Number(value=before + sum(i.value for i in items) * (scale.value if scale else 1))
 
 
 class WhenAsked(Protocol):

@@ -38,12 +38,12 @@ def session(tmp_path_factory):
     return folder, stack, items
 
 
-def do(protocol, folder, items, last=None):
+def do(protocol, folder, items, last=None, **beside):
     """As a worker does it: files get their names, and the result comes back with absolute paths."""
     stem = f"classes_{items[-1].id:06d}"
     out = Out(folder, f"steps/{type(protocol).__name__}", stem)
     try:
-        result = protocol.process(items, last, out)
+        result = protocol.process(items, last, out, **beside)
         out.commit()
     finally:
         out.discard()
@@ -216,10 +216,30 @@ def test_given_classes_stay_as_they_are_and_each_particle_finds_its_own(session,
     assert majority > 0.8 * len(with_), "particles of one view come together"
 
 
+def test_classes_of_another_step_keep_their_numbers_and_stay_as_they_were_at_the_first_batch(session, sorting):
+    folder, stack, items = session
+    given, protocol = sorting[2], AssignClasses(finest=45.0)
+    first = do(protocol, folder, items[:2], averages=given)
+    last = do(protocol, folder, items[2:4], first, averages=sorting[0])
+    theirs, ours = classfiles.read_model(given.model), classfiles.read_model(last.model)
+    assert set(ours.identity[ours.particles > 0]) <= set(theirs.identity)
+    by_number = {n: np.array(mrc.read(given.path))[slot].ravel() for slot, n in enumerate(theirs.identity)}
+    for slot, number in enumerate(ours.identity):
+        if ours.particles[slot]:
+            mine = np.array(mrc.read(last.path))[slot].ravel()
+            alike = {n: np.corrcoef(mine, picture)[0, 1] for n, picture in by_number.items() if picture.any()}
+            assert max(alike, key=alike.get) == number
+    with_ = np.array(sorted.all_particles(last.metadata)["particles"]["cwIdentity"])
+    assert sum(np.bincount(stack.view[:400][with_ == k]).max() for k in np.unique(with_)) > 0.8 * len(with_)
+    with pytest.raises(InputError, match="has no classes: 60 particles came; 100 are needed. Retry when it has some"):
+        none = dataclasses.replace(given, path="", reason="60 particles came; 100 are needed")
+        do(protocol, folder, items[:1], averages=none)
+
+
 @pytest.mark.parametrize(
     ("values", "error", "said"),
     [
-        ({}, ParameterError, "AssignClasses.references is empty"),
+        ({}, ParameterError, "AssignClasses.references is empty and no step is linked"),
         ({"references": "gone.mrcs"}, InputError, "gone.mrcs"),
         ({"references": "flat.mrcs"}, InputError, "pictures of 8×12 px: averages are square"),
         ({"references": "unknown.mrcs"}, ParameterError, "AssignClasses.pixel_size is 0 and .*unknown.mrcs has none"),
