@@ -96,7 +96,9 @@ def takes(protocol: Any) -> str:
         if many.newest:
             return f"newest {many.kind.__name__}"
         number = _number(protocol, many.every)
-        return f"{many.kind.__name__} by {number}" if many.by else f"{number} × {many.kind.__name__}"
+        batch = f"{many.kind.__name__} by {number}" if many.by else f"{number} × {many.kind.__name__}"
+        beside = [(name, protocol.inputs()[name].__name__) for name in many.beside]
+        return " + ".join([batch, *(kind if name in protocol.needed() else f"[{kind}]" for name, kind in beside)])
     if isinstance(protocol.takes, Recent):
         return f"{protocol.takes.kind.__name__} of {_number(protocol, protocol.takes.count)}"
     between = {Either: " or ", Without: " without "}.get(type(protocol.takes), " + ")

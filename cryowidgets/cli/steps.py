@@ -24,7 +24,8 @@ Examples:
   cryowidgets set s1 ctf.box=1024 --scope branch --dry-run
                                                        what that would cost
 
-Results of older values count as outdated where they stay.
+Results of older values count as outdated where they stay. Of a step that goes on from batch to batch, as the sorting
+into classes, some parameters hold from its first batch on: those can be changed with --scope branch alone.
 """,
 )
 @PROJECT
@@ -44,7 +45,7 @@ def set_(project: Path, settings: tuple[str, ...], scope: str | None, redo: bool
         step = _step(project, name)
         said = f"{name}: {', '.join(f'{k} = {v}' for k, v in values.items())}; {step.cost(reach)}"
         if dry_run:
-            step.check(**values)
+            step.check(reach, **values)
             click.echo(f"{said}. Nothing was changed.")
         else:
             step.set(scope=reach, **values)

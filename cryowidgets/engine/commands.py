@@ -77,6 +77,9 @@ def _set(engine: Engine, step: str, values: dict[str, Any], redo: bool = False, 
     scope = scope or ("branch" if redo else "new")
     protocol = registry.get(s.protocol)(**{**s.params, **values})
     values = {name: getattr(protocol, name) for name in values}  # numbers, though they may have come as texts
+    unheard = changes.unheard(engine.store.query, s, protocol.lasting, values) if scope == "new" else []
+    if unheard:
+        raise CommandError(changes.why_unheard(step, unheard))
     price = cost(engine.store.query, engine.store.steps(), step, scope)
     # Where and how long to look for movies changes nothing of those that are in.
     outdates = not isinstance(protocol, ImportMovies) or any(

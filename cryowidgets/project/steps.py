@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cryowidgets import workflow
 from cryowidgets.engine import adding
-from cryowidgets.errors import WorkflowError
+from cryowidgets.errors import ParameterError, WorkflowError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
+from cryowidgets.store import changes
 from cryowidgets.store.nodes import Cost
 from cryowidgets.workflow import StepSpec
 
@@ -133,15 +134,27 @@ class Step:
         **values
             Parameters of the step's protocol.
         """
-        self.check(**values)
         scope = scope or ("branch" if redo else "new")
+        self.check(scope, **values)
         self.cost(scope)  # refuses what is no scope
         self.project.send("set", step=self.name, values=values, scope=scope)
 
-    def check(self, **values: Any) -> None:
-        """Refuse values that the step's protocol does not take with those that it has: `ParameterError`."""
+    def check(self, scope: str = "new", **values: Any) -> None:
+        """Refuse values that the protocol does not take with those that there are, or not in this scope.
+
+        Raises
+        ------
+        ParameterError
+            One of them does not fit; or it holds from the first batch on, and only new items were to have another.
+        """
         protocol = registry.get(self.protocol)
-        protocol(**{**protocol.known(self.params), **values})
+        made = protocol(**{**protocol.known(self.params), **values})
+        if scope == "new":
+            with self.project.reader() as reader:
+                meant = {name: getattr(made, name) for name in values}
+                unheard = changes.unheard(reader.query, self._row, protocol.lasting, meant)
+            if unheard:
+                raise ParameterError(changes.why_unheard(self.name, unheard))
 
     def cost(self, scope: str = "branch") -> Cost:
         """How many tasks a change with this scope would have done again, and how long that takes."""

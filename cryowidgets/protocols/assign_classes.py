@@ -28,6 +28,7 @@ class AssignClasses(Sorts):
 
     takes = Many(Particles, every="batch", by="count", beside={"averages": Maybe(Classes)})
     gives = Classes
+    lasting = ("references", "pixel_size", "diameter", "shift", "finest", "seed")
     cites = (cites.RELION,)
 
     references = Unicode(

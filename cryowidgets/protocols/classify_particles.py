@@ -27,6 +27,7 @@ class ClassifyParticles(Sorts):
 
     takes = Many(Particles, every="batch", first="first", by="count")
     gives = Classes
+    lasting = ("classes", "first", "diameter", "shift", "finest", "seed")
     cites = (cites.ONLINE_EM, cites.RELION)
 
     classes = Int(50, min=2, max=500, help="Number of classes")

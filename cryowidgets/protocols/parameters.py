@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from traitlets import Bytes, Container, Dict, Enum, HasTraits, TraitError, TraitType, Unicode
 
@@ -47,6 +47,9 @@ class Parameter:
 
 class Parametrised(HasTraits):
     """Base of all that has parameters; one that is unknown or a value that does not fit is refused with a sentence."""
+
+    lasting: ClassVar[tuple[str, ...]] = ()
+    """Of a fold: parameters that hold from its first batch on, so that with another value it has to begin anew."""
 
     def __init__(self, **values: Any) -> None:
         known = self.parameters()

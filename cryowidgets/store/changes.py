@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from cryowidgets.errors import WorkflowError
 from cryowidgets.model import Item
+from cryowidgets.store.database import Step
 from cryowidgets.store.reach import reached
 from cryowidgets.store.store import Store
+from cryowidgets.store.todo import last_task
+
+Query = Callable[..., list[tuple]]
 
 _CLEARING = "clearing"
 """Setting of the project: steps whose files are still to be taken away, JSON."""
@@ -75,6 +81,29 @@ def link(store: Store, name: str, input: str, source: str, gives: type[Item]) ->
         for step in branch:
             store.begin_again(step)
     return [step.name for step in branch]
+
+
+def unheard(query: Query, step: Step, lasting: Collection[str], values: Mapping[str, Any]) -> list[str]:
+    """Those of some new values of a step that only a redo can take up, since they hold from its first batch on.
+
+    Parameters
+    ----------
+    query : callable
+        Asks the ledger.
+    lasting : collection of str
+        Parameters that hold so: `Protocol.lasting`.
+    """
+    changed = [name for name in lasting if name in values and values[name] != step.params.get(name)]
+    return changed if changed and last_task(query, step) else []
+
+
+def why_unheard(step: str, names: Sequence[str]) -> str:
+    """What to say where somebody asks for new values of these parameters for new items alone."""
+    words = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    hold = "holds" if len(names) == 1 else "hold"
+    return (
+        f"{step}: {words} {hold} from the first batch on, so that new items cannot have other values: redo the branch."
+    )
 
 
 def redo(store: Store, name: str, exposure: int) -> list[tuple[int, ...]]:

@@ -72,7 +72,7 @@ class ParameterForm(W.VBox):
         _put(field, parameter, getattr(self.protocol, parameter.name))
         field.observe(lambda change: self._entered(parameter, change["new"]), names="value")
         self.fields[parameter.name] = field
-        self._notes[parameter.name] = W.HTML(_note(parameter, ""))
+        self._notes[parameter.name] = W.HTML(self._note(parameter))
         label = W.HTML(f"<label>{texts.safe(parameter.name.replace('_', ' '))}</label>")
         spelled = "" if isinstance(parameter.trait, Duration) else parameter.unit  # a duration brings its units
         unit = W.HTML(f"<span class='cw-unit'>{texts.safe(spelled)}</span>")
@@ -145,13 +145,20 @@ class ParameterForm(W.VBox):
 
     def _refuse(self, name: str, sentence: str) -> None:
         self.errors[name] = sentence
-        self._notes[name].value = _note(self._parameters[name], sentence)
+        self._notes[name].value = self._note(self._parameters[name], sentence)
         self._rows[name].add_class("cw-wrong")
 
     def _accept(self, name: str) -> None:
         if self.errors.pop(name, None):
-            self._notes[name].value = _note(self._parameters[name], "")
+            self._notes[name].value = self._note(self._parameters[name])
             self._rows[name].remove_class("cw-wrong")
+
+    def _note(self, parameter: Parameter, error: str = "") -> str:
+        """What stands below a field: its reason to be refused, or what it is for."""
+        if error:
+            return f"<p class='cw-failed' role='alert'>{texts.safe(error)}</p>"
+        lasting = "; holds from the first batch on" if parameter.name in self.protocol.lasting else ""
+        return f"<p class='cw-help'>{texts.safe(parameter.help)}{texts.safe(_range(parameter))}{lasting}</p>"
 
     def _show_and_hide(self) -> None:
         for parameter in self._parameters.values():
@@ -199,13 +206,6 @@ def _parsed(parameter: Parameter, value: Any) -> Any:
     if isinstance(parameter.trait, (Float, Int)):
         return text.replace(",", ".") if isinstance(parameter.trait, Float) else text
     return text
-
-
-def _note(parameter: Parameter, error: str) -> str:
-    """What stands below a field: its reason to be refused, or what it is for."""
-    if error:
-        return f"<p class='cw-failed' role='alert'>{texts.safe(error)}</p>"
-    return f"<p class='cw-help'>{texts.safe(parameter.help)}{texts.safe(_range(parameter))}</p>"
 
 
 def _range(parameter: Parameter) -> str:

@@ -11,6 +11,7 @@ from cryowidgets.engine import inbox
 from cryowidgets.errors import CryowidgetsError, ParameterError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
+from cryowidgets.store import changes
 from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import header, texts, views
 from cryowidgets.widgets.form import ParameterForm
@@ -78,6 +79,7 @@ class StepParameters(W.VBox):
         self.buttons["new"].button_style = "primary"
         self._undo = W.Button(description="Discard changes")
         self._said, self._costs = W.HTML(), W.HTML()
+        self._unheard: list[str] = []
         self._undo.on_click(lambda _: self._put(_restored(type(self.form.protocol), self._stored)[0].values()))
         self.form.on_change(self._say_costs)
         buttons = box([*self.buttons.values(), self._undo], "cw-buttons")
@@ -97,11 +99,14 @@ class StepParameters(W.VBox):
             self._stored = stored
             self._put({k: v for k, v in made.values().items() if k not in entered})
             put(self._said, "" if entered else "<span class='cw-soft'>the engine works with these now</span>")
+        step = reader.steps()[self._name]
+        self._unheard = changes.unheard(reader.query, step, self.form.protocol.lasting, self.changes())
         self._say_costs()
         if self.changes():
-            costs = {scope: reader.cost(self._name, scope) for scope in SCOPES}
+            costs = {scope: reader.cost(self._name, scope) for scope in SCOPES if not self.buttons[scope].disabled}
             lines = [f"{texts.safe(SCOPES[scope][0])}: {texts.safe(cost)}" for scope, cost in costs.items()]
-            put(self._costs, f"<p class='cw-help'>{' · '.join(lines)}</p>")
+            only = f"<p>{texts.safe(changes.why_unheard(self._name, self._unheard))}</p>" if self._unheard else ""
+            put(self._costs, f"{only}<p class='cw-help'>{' · '.join(lines)}</p>")
         else:
             put(self._costs, "")
 
@@ -113,7 +118,8 @@ class StepParameters(W.VBox):
     def _say_costs(self) -> None:
         changes = self.changes()
         for button in (*self.buttons.values(), self._undo):
-            button.disabled = not changes
+            unheard = button is self.buttons["new"] and not {*changes}.isdisjoint(self._unheard)
+            button.disabled = not changes or unheard
         if changes:
             words = ", ".join(f"{texts.safe(k)} = {texts.safe(v)}" for k, v in changes.items())
             put(self._said, f"<span class='cw-soft'>changed: {words}</span>")

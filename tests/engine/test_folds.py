@@ -10,7 +10,7 @@ import toys
 from cryowidgets.engine.engine import Engine
 from cryowidgets.engine.inbox import send
 from cryowidgets.engine.workshop import Outcome, perform
-from cryowidgets.errors import WorkflowError
+from cryowidgets.errors import ParameterError, WorkflowError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Many
 from cryowidgets.store.nodes import cost
@@ -320,3 +320,32 @@ def test_what_stands_beside_batches_is_the_same_for_all(project, movies):
     assert registry.fault(toys.Scaled) == ""
     wrong = type("Wrong", (toys.Scaled,), {"takes": Many(toys.Number, beside={"number": toys.Number})})
     assert "only what it takes many of is called by its kind" in registry.fault(wrong)
+
+
+def test_what_holds_from_the_first_batch_on_is_changed_by_a_redo_alone(project, movies, engine):
+    movies(*(f"m{i}" for i in range(4)), size=1)
+    p = project(MAP, ("begun", "Begun", {"number": "measure", "offset": 100}), timeout="1h")
+    e = engine(p)
+    step = p.steps["begun"]
+    step.set(scope="new", offset=200)
+    until(e, lambda: rows(p, "begun") == [204.0])
+    with pytest.raises(ParameterError, match="begun: offset holds from the first batch on, .*: redo the branch"):
+        step.set(scope="new", offset=300, amount=2)
+    send(p.folder, "set", step="begun", values={"offset": 300}, scope="new")
+    settle(e)
+    with p.reader() as reader:
+        assert [event.kind for event in reader.events()][-1] == "command.refused"
+    assert step.params["offset"] == 200
+    step.set(scope="new", offset=200, amount=2)  # the same value is no change
+    settle(e)
+    movies("n", "o", size=1)
+    until(e, lambda: rows(p, "begun") == [204.0, 206.0])
+    step.set(scope="branch", offset=300)
+    until(e, lambda: rows(p, "begun")[-1:] == [306.0])
+
+
+def test_sortings_say_what_holds_from_their_first_batch_on():
+    for name, free in (("ClassifyParticles", {"batch"}), ("AssignClasses", {"batch"})):
+        protocol = registry.get(name)
+        assert set(protocol.parameters()) - free == set(protocol.lasting)
+    assert registry.get("ReclassifyParticles").lasting == (), "it begins anew whenever it is asked"

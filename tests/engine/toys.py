@@ -102,6 +102,20 @@ class Portion(Protocol):
         return Number(value=sum(item.value for item in items), path=out.name(".txt"))
 
 
+class Begun(Protocol):
+    """A fold that goes on from what it began with."""
+
+    takes = Many(Number, every="amount")
+    gives = Number
+    lasting = ("offset",)
+
+    offset = Int(0)
+    amount = Int(4, min=1)
+
+    def process(self, items, last, out):
+        return Number(value=sum(item.value for item in items) + (last.value if last else self.offset))
+
+
 class Newest(Protocol):
     """A fold that takes the newest of what folds give; its value is a chain of all that it was given."""
 

@@ -10,8 +10,10 @@ from cryowidgets import plugins
 from cryowidgets.engine import inbox
 from cryowidgets.project import Project
 from cryowidgets.protocols import registry
+from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import EngineWidget, ProtocolWidget, views
 from cryowidgets.widgets.form import ParameterForm
+from tests.sorted_session import SortedSession
 
 
 def html(widget):
@@ -204,3 +206,26 @@ def test_an_engine_that_does_not_start_says_why(wire, project, filled):
     if widget.buttons._starting:
         widget.buttons._starting.join(60)
     assert "already" in html(widget.buttons)
+
+
+def test_what_holds_from_the_first_batch_on_is_not_offered_for_new_items(wire, tmp_path):
+    session = SortedSession(tmp_path / "s")
+    session.sort()
+    widget = Project(session.folder).steps["classes"].widget()
+    form = widget.parameters
+    with Reader(session.folder) as reader:
+        widget.refresh(reader)
+        assert "batch after that" in form.form._notes["batch"].value
+        assert "holds from the first batch on" in form.form._notes["classes"].value
+        assert "holds from the first batch on" not in form.form._notes["batch"].value
+        form.form.fields["batch"].value = "500"
+        widget.refresh(reader)
+        assert not form.buttons["new"].disabled
+        form.form.fields["classes"].value = "20"
+        widget.refresh(reader)
+        assert form.buttons["new"].disabled and not form.buttons["branch"].disabled
+        assert "classes: classes holds from the first batch on" in html(form)
+        form.form.fields["classes"].value = "50"
+        widget.refresh(reader)
+        assert not form.buttons["new"].disabled and "from the first batch on, so" not in html(form)
+    session.close()
