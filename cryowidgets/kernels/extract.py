@@ -59,16 +59,15 @@ def boxes(image: Any, places: np.ndarray, side: int) -> tuple[NDArray[np.float32
 def scale(pictures: np.ndarray, side: int) -> NDArray[np.float32]:
     """Crop the transforms of square pictures (n, a, a), so that they have `side` px; their means stay as they are.
 
-    Both sides are even. The highest frequency that is left, at which two waves become one, is left out.
+    Both sides are even. At the highest frequency that is left two waves become one; as in RELION, the one of positive
+    frequency stands for both.
     """
     old = pictures.shape[-1]
     if side == old:
         return pictures.astype(np.float32, copy=False)
     half = fft.rfft2(pictures, workers=threads())
-    rows = np.r_[0 : side // 2, old - side // 2 + 1 : old]
-    small = np.zeros((len(pictures), side, side // 2 + 1), np.complex64)
-    small[:, np.r_[0 : side // 2, side // 2 + 1 : side], : side // 2] = half[:, rows, : side // 2]
-    small *= np.float32(side * side / (old * old))
+    rows = np.r_[0 : side // 2 + 1, old - side // 2 + 1 : old]
+    small = half[:, rows, : side // 2 + 1] * np.float32(side * side / (old * old))
     return fft.irfft2(small, s=(side, side), workers=threads())
 
 

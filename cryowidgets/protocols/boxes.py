@@ -41,3 +41,18 @@ class Boxes(Protocol):
                 f"{type(self).__name__}.box is 0 and the picks have no diameter: write the side of the box in px."
             )
         return 1.5 * picks.diameter / micrograph.pixel_size
+
+
+def background(diameter: float, pixel_size: float, side: int) -> int:
+    """Radius in px of the circle outside of which is background: a whole one, which is all that RELION takes.
+
+    Parameters
+    ----------
+    diameter : float
+        Of the circle, Å.
+    pixel_size : float
+        Å/px of the pictures as they are written.
+    side : int
+        Theirs, px: a circle that reaches beyond it would leave nothing.
+    """
+    return min(round(diameter / 2 / pixel_size), side // 2 - 1)

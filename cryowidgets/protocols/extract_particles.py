@@ -16,7 +16,7 @@ from cryowidgets.kernels import extract
 from cryowidgets.kernels.fourier import fast_length
 from cryowidgets.model import Ctf, Micrograph, Particles, Picks
 from cryowidgets.protocols import cites, picking, relion_files
-from cryowidgets.protocols.boxes import Boxes
+from cryowidgets.protocols.boxes import Boxes, background
 from cryowidgets.protocols.mosaic import write_mosaic
 from cryowidgets.protocols.out import Out
 
@@ -67,7 +67,7 @@ class ExtractParticles(Boxes):
         places, pictures = places.kept(keep), extract.scale(pictures[keep], side)
         if not len(places):
             return Particles(path="", count=0, box=side, pixel_size=pixel, diameter=diameter)
-        self._finish(pictures, diameter / 2 / pixel, micrograph.name)
+        self._finish(pictures, background(diameter, pixel, side), micrograph.name)
         stack = out.file("_particles.mrcs")
         mrc.write(stack, pictures.astype(np.float16) if self.half_precision else pictures, pixel)
         star.write(out.file("_particles.star"), self._blocks(micrograph, ctf, places, out, side, pixel))
@@ -98,7 +98,7 @@ class ExtractParticles(Boxes):
         lens = (optics.voltage, optics.cs, optics.amplitude_contrast, ctf.phase_shift)
         return extract.flip_phases(image, micrograph.pixel_size, ctf.defocus_u, ctf.defocus_v, ctf.angle, *lens)
 
-    def _finish(self, pictures: np.ndarray, radius: float, name: str) -> None:
+    def _finish(self, pictures: np.ndarray, radius: int, name: str) -> None:
         if self.normalize:
             extract.normalise(pictures, radius, self.ramp)
             rng = np.random.default_rng(zlib.crc32(name.encode()))  # the same each time

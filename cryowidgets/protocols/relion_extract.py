@@ -11,7 +11,7 @@ from cryowidgets.io import coordinates, mrc, star
 from cryowidgets.io.movie import whole
 from cryowidgets.model import Ctf, Micrograph, Particles, Picks
 from cryowidgets.protocols import cites, picking, relion_files
-from cryowidgets.protocols.boxes import Boxes
+from cryowidgets.protocols.boxes import Boxes, background
 from cryowidgets.protocols.external import Command, Program, command
 from cryowidgets.protocols.mosaic import write_mosaic
 from cryowidgets.protocols.out import Out
@@ -80,8 +80,7 @@ class RelionExtract(Boxes, Program):
         """The command for a version; it writes ``out/particles.star`` and ``out/micrograph.mrcs``."""
         box = self._box(micrograph, picks)
         side = self.scale or box
-        diameter = self.background or picks.diameter
-        radius = min(round(diameter / 2 / micrograph.pixel_size * side / box), side // 2 - 1)
+        radius = background(self.background or picks.diameter, micrograph.pixel_size * box / side, side)
         recent = not version or numbers(version) >= _LISTS
         words: list[object] = ["--i", "micrographs.star"]
         words += (

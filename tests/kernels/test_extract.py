@@ -80,6 +80,16 @@ def test_a_crop_keeps_the_mean_and_every_wave_that_fits(side):
     assert extract.scale(picture, 48) is picture
 
 
+def test_of_two_waves_that_become_one_the_one_of_positive_frequency_stays():
+    y, x = np.mgrid[:12, :12]
+    kept, lost = ((2 * np.pi * (4 * sign * y + x) / 12) for sign in (1, -1))
+    small = extract.scale(np.stack([np.cos(kept), np.cos(lost), np.sin(4 * np.pi * x / 12)]).astype("f4"), 8)
+    y, x = np.mgrid[:8, :8]
+    np.testing.assert_allclose(small[0], np.cos(2 * np.pi * (4 * y + x) / 8), atol=1e-6)
+    np.testing.assert_allclose(small[1], 0, atol=1e-6)
+    np.testing.assert_allclose(small[2], np.sin(4 * np.pi * x / 8), atol=1e-6)
+
+
 def test_dust_becomes_noise_of_the_background():
     pictures = np.random.default_rng(0).normal(size=(10, 32, 32)).astype(np.float32)
     pictures[:, 3, 3], pictures[:, 20, 20] = 30.0, -30.0
