@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from traitlets import Float
@@ -25,7 +26,7 @@ class CorrectPicks(Protocol):
 
     Corrections are kept apart from what the picker has made, so that they hold as well when it is asked again: of its
     picks goes the nearest to each place that was taken away. A place that was added takes the stead of a pick that is
-    as near. Where nobody has corrected anything, picks pass as they are.
+    as near. Where nobody has corrected anything, picks pass as they are, with their files.
     """
 
     takes = {"micrograph": Micrograph, "picks": Picks}
@@ -38,10 +39,12 @@ class CorrectPicks(Protocol):
 
     def process(self, micrograph: Micrograph, picks: Picks, out: Out) -> Picks:
         size = picking.pixel_size(micrograph)
+        said = corrections.read(out.corrections()).scaled(size)
+        if not said and picking.stand(picks, micrograph):
+            return replace(picks, added=0, removed=0)
         found = coordinates.read(picks.path)
         if picks.pixel_size > 0:
             found = found.scaled(picks.pixel_size / size)
-        said = corrections.read(out.corrections()).scaled(size)
         radius = (self.radius or picks.diameter / 2) / size
         made, removed = corrected(found, said, radius if radius > 0 else _UNKNOWN)
         programs = {"program": picks.program, "program_version": picks.program_version}

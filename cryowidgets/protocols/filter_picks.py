@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from traitlets import Float
 
@@ -14,7 +16,7 @@ from cryowidgets.protocols.out import Out
 
 
 class FilterPicks(Protocol):
-    """Let those picks pass whose score and local power lie within limits, and draw them anew.
+    """Let those picks pass whose score and local power lie within limits, and draw them anew where some do not.
 
     The picker is not asked again, so that the limits can be moved while the session runs. A pick without a score, such
     as one by hand, is not judged by it; so it is with power.
@@ -45,4 +47,6 @@ class FilterPicks(Protocol):
         if self.power_max:
             keep &= ~(found.powers > self.power_max)
         threshold = picks.threshold if self.score_min is None else self.score_min
+        if keep.all():
+            return replace(picks, threshold=threshold)
         return picking.again(picks, found.kept(keep), out, threshold=threshold)

@@ -77,6 +77,13 @@ def picked(
     )
 
 
+def stand(picks: Picks, micrograph: Micrograph) -> bool:
+    """Whether picks are as `picked` would leave them: of this picture of the micrograph, drawn, of known power."""
+    there = (searched(micrograph), micrograph.pixel_size, micrograph.height, micrograph.width)
+    same = (picks.micrograph, picks.pixel_size, picks.height, picks.width) == there
+    return same and bool(picks.thumbnail) and (not picks.count or np.isfinite(picks.power))
+
+
 def again(picks: Picks, found: Coordinates, out: Out, **changed: Any) -> Picks:
     """Write other picks of a micrograph that was picked before; all else stays as it is but for what is `changed`."""
     micrograph = Micrograph(

@@ -86,6 +86,27 @@ def test_one_exposure_is_done_again_with_what_hangs_on_it(session):
     assert "nothing was corrected" in ask(session, "unpick", step="correct", exposure=ids["b"])[1]
 
 
+def test_where_nothing_changes_picks_pass_with_their_files(session):
+    """Also after corrections that were forgotten; on another micrograph of the exposure they are written anew."""
+    p, engine = session
+    files = {
+        step: {name: row["path"] for name, row in rows(session, step).items()} for step in ("pick", "correct", "cut")
+    }
+    assert files["pick"] == files["correct"] == files["cut"]
+    id = rows(session, "correct")["b"]["exposure"]
+    ask(session, "pick", step="correct", exposure=id, add=[[40, 40.5]])
+    own, cut = rows(session, "correct")["b"], rows(session, "cut")["b"]
+    assert own["path"].startswith("steps/correct/") and cut["path"] == own["path"]
+    ask(session, "unpick", step="correct", exposure=id)
+    assert rows(session, "cut")["b"]["path"] == files["pick"]["b"]
+    steps = [("again", "picktoys:Stand", {"movie": "movies"})]
+    steps += [("moved", "CorrectPicks", {"micrograph": "again", "picks": "pick"})]
+    for name, protocol, inputs in steps:
+        assert ask(session, "add", step={"name": name, "protocol": protocol, "params": {}, "inputs": inputs})[0]
+    assert rows(session, "moved")["b"]["path"].startswith("steps/moved/")
+    assert places(session, "moved", "b") == places(session, "pick", "b")
+
+
 def test_corrections_outlive_what_the_picker_has_made(session):
     p, _ = session
     id = rows(session, "correct")["a"]["exposure"]

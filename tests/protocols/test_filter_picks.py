@@ -52,6 +52,15 @@ def test_pickers_write_the_power_of_each_pick(picked):
     assert np.corrcoef(strength, found.powers)[0, 1] > 0.8
 
 
+def test_what_no_limit_touches_passes_with_its_files(picked):
+    for values in ({}, {"power_min": 0.01}, {"score_min": -100.0}):
+        made, found = filtered(picked, **values)
+        assert (made.path, made.thumbnail) == (picked[0].path, picked[0].thumbnail)
+        assert made.threshold == values.get("score_min", picked[0].threshold)
+    some = filtered(picked, score_min=0.0)[0]
+    assert some.path != picked[0].path and some.count < picked[0].count
+
+
 def test_without_limits_all_pass_unchanged(picked):
     made, found = filtered(picked)
     np.testing.assert_array_equal(found.places, picked[1].places)
