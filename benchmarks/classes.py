@@ -2,11 +2,12 @@
 
     python benchmarks/classes.py [--seeds 101:104] [--cases easy,faint,…] [--threads 2]
 
-Cases: easy (SNR 0.1, N 4,000, K 24), faint (SNR 0.04, N 10,000, K 24), junk (20 % nothing, 10 % ice and film), order
-(the stream turned round), late (a view that comes after half of the stream), shapes (two conformations), fine (box 128,
-2.5 Å/px), again (ordinary classification beside the stream), speed (K 50), memory (50,000 particles). Views are 12
-random directions. Each line tells what was there when a picture arrived, and what the final averages say of all of
-them. Not a test: nothing fails here.
+Cases: easy (SNR 0.1, N 4,000, K 24), faint (SNR 0.04, N 10,000, K 24), junk (20 % nothing, 10 % ice and film), dirt
+(10 % nothing, 20 % ice, film, beads, aggregates and broken molecules), rare (one view of 1,000, eleven of some 70, and
+junk), order (the stream turned round), late (a view that comes after half of the stream), shapes (two conformations of
+three views), fine (box 128, 2.5 Å/px), again (ordinary classification beside the stream), speed (K 50), memory (50,000
+particles). Views are 12 random directions. Each line tells what was there when a picture arrived, and what the final
+averages say of all of them. Not a test: nothing fails here.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from dataclasses import fields, replace
 
 import numpy as np
 
 from cryowidgets import cpu
 from cryowidgets.kernels.classify import Assigned, Lens, Settings, Sorting, again, static
-from cryowidgets.sim.particles import Stack, simulate
+from cryowidgets.sim.particles import DIRT, Stack, simulate
 
 FIRST, BATCH = 2000, 500  # particles that it begins with, and that come together
 
@@ -27,7 +29,7 @@ FIRST, BATCH = 2000, 500  # particles that it begins with, and that come togethe
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", default="101:104")
-    parser.add_argument("--cases", default="easy,faint,junk,order,late,shapes,fine,again,speed,memory")
+    parser.add_argument("--cases", default="easy,faint,junk,dirt,rare,order,late,shapes,fine,again,speed,memory")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     cpu.set_threads(options.threads)
@@ -46,18 +48,34 @@ def faint(seed: int) -> None:
 
 
 def junk(seed: int) -> None:
-    stack = simulate(4000, snr=0.1, junk=0.2, dirt=0.1, seed=seed)
-    sorting, found = streamed("junk", stack, seed)
+    sifted("junk", simulate(4000, snr=0.1, junk=0.2, dirt=0.1, seed=seed), seed)
+
+
+def dirt(seed: int) -> None:
+    sifted("dirt", simulate(4000, snr=0.1, junk=0.1, dirt=0.2, kinds=DIRT, seed=seed), seed)
+
+
+def rare(seed: int) -> None:
+    whole = simulate(12000, snr=0.1, junk=0.05, dirt=0.03, seed=seed)
+    seldom = np.random.default_rng(seed).uniform(size=12000) > 0.07
+    sifted("rare", chosen(whole, np.flatnonzero((whole.view <= 0) | ~seldom)), seed)
+
+
+def sifted(case: str, stack: Stack, seed: int) -> None:
+    """Which of the junk is in classes that are told to be bad, and which of the particles."""
+    sorting, found = streamed(case, stack, seed)
     table = sorting.report()
     bad = stack.view < 0
-    empty = bad & (stack.pictures.std(axis=(1, 2)) < 1.05)  # noise and nothing else
     flagged = ~table.good[found.klass]
     part = np.array([bad[found.klass == k].mean() if (found.klass == k).any() else np.nan for k in range(24)])
     known = np.isfinite(part)
+    kinds = ", ".join(f"{kind} {flagged[stack.shows == kind].mean():.3f}" for kind in np.unique(stack.shows))
+    asked = (stack.shows == "nothing") | ~bad
+    lost = max(flagged[stack.view == view].mean() for view in np.unique(stack.view[~bad]))
     print(
-        f"  flagged: of nothing {flagged[empty].mean():.3f}, of all junk {flagged[bad].mean():.3f}, of particles "
-        f"{flagged[~bad].mean():.3f}; AUC of classes {auc(table.score[known], part[known] < 0.5):.3f}, of pictures' "
-        f"own scores against nothing {auc(found.score[empty | ~bad], ~bad[empty | ~bad]):.3f}",
+        f"  flagged: of all junk {flagged[bad].mean():.3f}, {kinds}, of the view that lost most {lost:.3f}; AUC of "
+        f"classes {auc(table.score[known], part[known] < 0.5):.3f}, of pictures' own scores against nothing "
+        f"{auc(found.score[asked], ~bad[asked]):.3f}",
         flush=True,
     )
 
@@ -139,8 +157,8 @@ def memory(seed: int) -> None:
 
 
 CASES = {
-    "easy": easy, "faint": faint, "junk": junk, "order": order, "late": late, "shapes": shapes, "fine": fine,
-    "again": whole, "speed": speed, "memory": memory,
+    "easy": easy, "faint": faint, "junk": junk, "dirt": dirt, "rare": rare, "order": order, "late": late,
+    "shapes": shapes, "fine": fine, "again": whole, "speed": speed, "memory": memory,
 }  # fmt: skip
 
 
@@ -173,6 +191,13 @@ def streamed(
         klass = known.assign(*some(stack, way[:2000])).klass
         print(f"  with the true averages given: purity {np.mean(klass == view[:2000]):.3f}", flush=True)
     return sorting, found
+
+
+def chosen(stack: Stack, index: np.ndarray) -> Stack:
+    """Some of the particles."""
+    count = len(stack.pictures)
+    each = {f.name: getattr(stack, f.name) for f in fields(stack) if f.name != "density"}
+    return replace(stack, **{k: v[index] for k, v in each.items() if np.ndim(v) and len(v) == count})
 
 
 def true_averages(stack: Stack) -> np.ndarray:

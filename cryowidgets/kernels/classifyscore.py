@@ -1,4 +1,11 @@
-"""How good classes are: what makes an average of particles different from one of anything else."""
+"""How good classes are: what makes an average of particles different from one of anything else.
+
+Members of a good class resemble it more than noise does, and what they show ends within the mask. Dirt of one shape
+does so too. But views of one molecule are projections of the same density, whose integral is the same in all of them;
+they have detail of about the same power; and they differ from their average by noise alone, where lumps of dirt differ
+in size and contrast. What most particles do in this is the measure: a view that is rare has the same mass as others,
+and what makes a fifth of all particles is never odd, whatever it weighs.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +22,16 @@ GOOD = 0.5
 _PRESENT, _BESIDE = 2.0, 0.36
 # Standard deviations by which the members of an average agree with it at least, and as a part of what most particles
 # do: where there are few pictures, noise that was turned until it agreed does so by three.
+# Tolerances of what classes differ in from most: ratios of the density's integral and of the power of detail; power by
+# which members differ beside noise, over that of what they share; ratios of size, of resolution, and of detail that
+# turns with the picture. A view may be long, or round: of the last three none alone is enough.
+_MASS, _DETAIL = np.log([1.6, 5.5])
+_SCATTER = 0.6
+_WIDE, _BLURRED, _ROUND = np.log([2.5, 2.5, 20.0])
+_HINT = 0.8
+_ODD = 0.9  # root of the sum of squares, in tolerances, from which on a class is not good
+_MOST, _BEYOND = 0.8, 1.5  # part of the particles that is never odd, and how much further others may be
+_INNER = 2.0  # parts of the diameter that detail is finer than
 _HALVES = 0.5  # correlation of halves to which detail is believed
 _DENSE = 0.15  # of the highest density, from which on there is a particle
 
@@ -64,6 +81,7 @@ def table(learning: Learning) -> ClassTable:
     outside = _outside(rings, sums.waves.sum(axis=0) / np.maximum(sums.lens.sum(axis=0), 1e-6)[..., None])
     score = _rise(presence, _present(presence, counts), 0.3) * _rise(-outside, -0.5, 0.1)
     score *= _rise(size / rings.diameter, 0.25, 0.05)
+    score *= _rise(-_oddness(learning, size, resolution, counts * score * (sums.judged[0] > 0)), -_ODD, 0.15)
     score = np.where(sums.judged[0] > 0, score, 0.0)
     unknown = np.where(alive, 0.0, np.nan)
     return ClassTable(
@@ -84,10 +102,54 @@ def _present(presence: np.ndarray, counts: np.ndarray) -> float:
     there = np.flatnonzero((presence > _PRESENT) & (counts > 0))
     if not len(there):
         return _PRESENT
-    order = there[np.argsort(presence[there])]
-    reached = np.cumsum(counts[order])
-    usual = presence[order[np.searchsorted(reached, reached[-1] / 2)]]
-    return float(max(_PRESENT, _BESIDE * usual))
+    return max(_PRESENT, _BESIDE * _quantile(presence[there], counts[there], 0.5))
+
+
+def _oddness(learning: Learning, size: np.ndarray, resolution: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How far classes are from what most particles do, (k,), in tolerances; `weights` (k,) tell who these are."""
+    if not weights.any():
+        return np.zeros(len(weights))
+    rings, sums = learning.rings, learning.sums
+    waves = sums.waves.sum(axis=0) / np.maximum(sums.lens.sum(axis=0), 1e-6)[..., None]
+    pictures = rings.drawn(rings.masked((waves * rings.inside).astype(np.complex64)))
+    y, x = np.mgrid[: rings.side, : rings.side] - rings.side // 2
+    mass = pictures[:, np.hypot(y, x) < rings.radius].sum(axis=1)
+    band = rings.resolutions < rings.diameter / _INNER
+    both = _common(rings, sums.waves, sums.lens)[0][:, band]
+    by_harmonic = np.maximum(np.einsum("krm,r->km", both, (rings.weights / learning.noise())[band]), 0)
+    detail, turning = by_harmonic.sum(axis=1), by_harmonic[:, 1:].sum(axis=1)
+    _, product, _, left, square = sums.judged / np.maximum(sums.judged[0], 1e-6)
+    error = np.sqrt(np.maximum(square - left**2, 0) / np.maximum(sums.judged[0], 1e-6))
+    scatter = (left - _quantile(left, weights, 0.5) - error) / np.maximum(product**2, 1)
+    alone = [
+        (np.abs(_over(mass, weights)), _MASS),
+        (-_over(detail, weights), _DETAIL),
+        (scatter, _SCATTER),
+    ]
+    together = [
+        (_over(size, weights), _WIDE),
+        (_over(resolution, weights), _BLURRED),
+        (-_over(turning / np.maximum(detail, 1e-9), weights), _ROUND),
+    ]
+    total = np.zeros(len(weights))
+    for off, tolerance in alone:
+        tolerance = max(tolerance, _BEYOND * _quantile(np.abs(off), weights, _MOST))
+        total += np.square(np.maximum(off / tolerance, 0))
+    for off, tolerance in together:
+        total += np.square(np.clip(off / tolerance, 0, _HINT))
+    return np.sqrt(total)
+
+
+def _over(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Logarithms of values over the usual one."""
+    usual = max(_quantile(values, weights, 0.5), 1e-9)
+    return np.asarray(np.log(np.maximum(values, 1e-3 * usual) / usual))
+
+
+def _quantile(values: np.ndarray, weights: np.ndarray, part: float) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(reached, part * reached[-1])]])
 
 
 def resolutions(rings: Rings, waves: np.ndarray, lens: np.ndarray) -> np.ndarray:
@@ -98,10 +160,8 @@ def resolutions(rings: Rings, waves: np.ndarray, lens: np.ndarray) -> np.ndarray
     waves : (2, k, rings, harmonics)
     lens : (2, k, rings)
     """
-    halves = rings.masked((waves / np.maximum(lens, 1e-6)[..., None]).astype(np.complex64) * rings.inside)
-    both = np.sum((halves[0] * np.conj(halves[1])).real * rings.twice, axis=-1)
-    power = np.sum(np.abs(halves) ** 2 * rings.twice, axis=-1)
-    curve = both / np.maximum(np.sqrt(power[0] * power[1]), 1e-12)
+    both, power = _common(rings, waves, lens)
+    curve = both.sum(axis=-1) / np.maximum(power, 1e-12)
     k = 1 / rings.resolutions
     out = np.empty(len(curve))
     for i, row in enumerate(curve):
@@ -115,6 +175,13 @@ def resolutions(rings: Rings, waves: np.ndarray, lens: np.ndarray) -> np.ndarray
             part = (row[first - 1] - _HALVES) / (row[first - 1] - row[first])
             out[i] = 1 / (k[first - 1] + part * (k[first] - k[first - 1]))
     return out
+
+
+def _common(rings: Rings, waves: np.ndarray, lens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What halves of averages have in common, (k, rings, harmonics), and their mean power, noise too, (k, rings)."""
+    halves = rings.masked((waves / np.maximum(lens, 1e-6)[..., None]).astype(np.complex64) * rings.inside)
+    power = np.sum(np.abs(halves) ** 2 * rings.twice, axis=-1)
+    return (halves[0] * np.conj(halves[1])).real * rings.twice, np.sqrt(power[0] * power[1])
 
 
 def sizes(pictures: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,14 @@ from cryowidgets.sim.molecule import rotations
 
 VOLTAGE, CS, AMPLITUDE_CONTRAST = 300.0, 2.7, 0.1
 
+DIRT = ("ice", "film", "bead", "aggregate", "broken")
+"""What may lie where a particle was picked: a lump of ice, the edge of a film, a bead of metal, two or three molecules
+that stick together, a part of one; molecules in free orientations."""
+
 _DOMAINS, _RADIUS, _WIDTH = 14, 65.0, (8.0, 13.0)  # of a chain; Å: how far it reaches, deviations of a domain
 _HINGE = 40.0  # degrees that a lobe turns from one conformation to the next
 _B = 100.0  # Å², of the envelope
+_APART = (0.5, 0.9)  # of molecules that stick together, in diameters
 _TOGETHER = 256  # particles made at once
 
 
@@ -48,6 +54,8 @@ class Stack:
         Which of the views it is, -1 for junk; all 0 where orientations are free.
     conformation : (n,) int
         -1 for junk.
+    shows : (n,) str
+        "particle", "nothing", or one of `DIRT`.
     rotations : (n, 3, 3)
         From x, y, z of the molecule to x, y, z of the picture, which is the projection along z; rotation in the plane
         included.
@@ -69,6 +77,7 @@ class Stack:
     amplitude_contrast: float
     view: np.ndarray
     conformation: np.ndarray
+    shows: np.ndarray
     rotations: np.ndarray
     shifts: np.ndarray
     density: np.ndarray
@@ -83,6 +92,7 @@ def simulate(
     snr: float = 0.1,
     junk: float = 0.0,
     dirt: float = 0.0,
+    kinds: Sequence[str] = DIRT[:2],
     conformations: int = 1,
     symmetry: str = "C1",
     shift: float = 3.0,
@@ -104,8 +114,9 @@ def simulate(
     snr : float
         Variance of the signal over the whole picture, over that of the noise, in the mean of all particles.
     junk, dirt : float
-        Share of pictures that show nothing but noise, and of those with ice or the edge of a film in place of a
-        particle.
+        Share of pictures that show nothing but noise, and of those with something else in place of a particle.
+    kinds : sequence of str
+        Of `DIRT`: what that something is, each as often as the others.
     conformations : int
         In how many shapes it comes, a lobe turned by 40° from one to the next.
     symmetry : str
@@ -122,8 +133,10 @@ def simulate(
     Raises
     ------
     ParameterError
-        A point group that is not of this kind.
+        A point group or a kind of dirt that is not known.
     """
+    if not kinds or set(kinds) - set(DIRT):
+        raise ParameterError(f"simulate.kinds {list(kinds)} is not known: write one or more of {', '.join(DIRT)}.")
     rng = np.random.default_rng([seed, 0x706172])
     shapes, mass, width = _molecules(conformations, symmetry, rng)
     turned = rotations(count if views is None else views, rng)
@@ -134,8 +147,11 @@ def simulate(
     shifts = rng.uniform(-shift, shift, (count, 2))
     mean, half = rng.uniform(*defocus, count), rng.uniform(0, 200.0, count)
     angle = rng.uniform(-90, 90, count)
-    kind = rng.uniform(size=count)
-    empty, dirty = kind < junk, (kind >= junk) & (kind < junk + dirt)
+    lot = rng.uniform(size=count)
+    empty, dirty = lot < junk, (lot >= junk) & (lot < junk + dirt)
+    shows = np.where(empty, "nothing", np.where(dirty, "dirt", "particle")).astype("U9")
+    reach = np.linalg.norm(shapes, axis=2) + 1.5 * width
+    diameter = float(2 * reach.max())
     lenses = (mean + half, mean - half, angle, np.full(count, float(phase_shift)))
 
     pictures = np.empty((count, box, box), np.float32)
@@ -145,7 +161,13 @@ def simulate(
         points += shifts[some, None, ::-1] * pixel_size
         seen = _projections(points, mass, width, box, pixel_size)
         for i in np.flatnonzero(dirty[some]).tolist():
-            seen[i] = _dirt(box, pixel_size, float(np.sum(mass)), rng)
+            kind = kinds[int(len(kinds) * rng.uniform())]
+            shows[first + i] = kind
+            if kind in DIRT[:3]:
+                seen[i] = _dirt(kind, box, pixel_size, float(np.sum(mass)), rng)
+            else:
+                points, which = _misshapen(kind, shapes[0], diameter, rng)
+                seen[i] = _projections(points[None, :, :2], mass[which], width[which], box, pixel_size)[0]
         for i, half_plane in enumerate(seen):
             half_plane *= _lens(box, pixel_size, *(x[first + i] for x in lenses))
         pictures[some] = fft.irfft2(seen, s=(box, box))
@@ -158,12 +180,11 @@ def simulate(
     outside = background(box, 0.375 * box)
     pictures -= pictures[:, outside].mean(axis=1)[:, None, None]
     view[~good], conformation[~good] = -1, -1
-    reach = np.linalg.norm(shapes, axis=2) + 1.5 * width
     return Stack(
-        pictures=pictures, pixel_size=pixel_size, diameter=float(2 * reach.max()),
+        pictures=pictures, pixel_size=pixel_size, diameter=diameter,
         defocus_u=lenses[0], defocus_v=lenses[1], angle=angle, phase_shift=lenses[3],
         voltage=VOLTAGE, cs=CS, amplitude_contrast=AMPLITUDE_CONTRAST,
-        view=view, conformation=conformation, rotations=turned, shifts=shifts,
+        view=view, conformation=conformation, shows=shows, rotations=turned, shifts=shifts,
         density=np.stack([_density(shape, mass, width, box, pixel_size) for shape in shapes]) * np.float32(scale),
     )  # fmt: skip
 
@@ -289,17 +310,39 @@ def _density(shape: np.ndarray, mass: np.ndarray, width: np.ndarray, box: int, p
     return np.einsum("gz,gy,gx->zyx", z * mass[:, None], y, x, optimize=True).astype(np.float32)
 
 
-def _dirt(box: int, pixel: float, mass: float, rng: np.random.Generator) -> np.ndarray:
-    """Half plane of a lump of ice, or of the edge of a film."""
+def _dirt(kind: str, box: int, pixel: float, mass: float, rng: np.random.Generator) -> np.ndarray:
+    """Half plane of a lump of ice, of the edge of a film, or of a bead."""
     y, x = (np.mgrid[:box, :box] - box // 2) * pixel
-    if rng.uniform() < 0.5:
-        place, radius = rng.uniform(-40, 40, 2), rng.uniform(40, 120)
+    dense = 1.0
+    if kind != "film":
+        place = rng.uniform(-40, 40, 2)
+        radius, dense = (rng.uniform(40, 120), 1.0) if kind == "ice" else (rng.uniform(25, 50), 3.0)
         thick = np.sqrt(np.clip(1 - ((y - place[0]) ** 2 + (x - place[1]) ** 2) / radius**2, 0, None))
     else:
         angle, off = rng.uniform(0, 2 * np.pi), rng.uniform(-60, 60)
         thick = 1 / (1 + np.exp(-(np.cos(angle) * x + np.sin(angle) * y - off) / (0.7 * pixel)))
-    picture = thick * rng.uniform(1.0, 3.0) * mass * pixel**2 / (np.pi * _RADIUS**2)
+    picture = dense * thick * rng.uniform(1.0, 3.0) * mass * pixel**2 / (np.pi * _RADIUS**2)
     return fft.rfft2(picture).astype(np.complex64)
+
+
+def _misshapen(
+    kind: str, shape: np.ndarray, diameter: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places (n, 3; x, y, z in Å) of an aggregate's domains, or of those that a broken molecule has kept, and which
+    domain each is."""
+    count = len(shape)
+    if kind == "broken":
+        cut = 2 * count // 3
+        which = np.arange(cut) if rng.uniform() < 0.5 else np.arange(cut, count)
+        return (shape[which] - shape[which].mean(axis=0)) @ rotations(1, rng)[0].T, which
+    several = 2 if rng.uniform() < 0.5 else 3
+    angle, apart = rng.uniform(0, 2 * np.pi), rng.uniform(*_APART, several) * diameter
+    placed = []
+    for i in range(several):  # the first in the middle, others to both sides of it, about
+        off = 0.0 if i == 0 else apart[i]
+        towards = angle + np.pi * (i == 2) + rng.uniform(-0.5, 0.5)
+        placed.append(shape @ rotations(1, rng)[0].T + off * np.array([np.cos(towards), np.sin(towards), 0.0]))
+    return np.concatenate(placed), np.tile(np.arange(count), several)
 
 
 def _lens(box: int, pixel: float, u: float, v: float, angle: float, phase_shift: float) -> np.ndarray:

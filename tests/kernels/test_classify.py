@@ -235,3 +235,35 @@ def test_junk_comes_into_classes_that_are_told_to_be_bad(stack, begun):
     good = sorting.report().good[found.klass]
     assert good[:260].mean() > 0.9 and good[260:].mean() < 0.2
     assert np.median(found.score[:260]) > np.quantile(found.score[260:], 0.99)
+
+
+def test_dirt_of_one_shape_is_told_from_a_view():
+    stack = simulate(400, box=32, pixel_size=10.0, views=3, snr=0.4, shift=1.5, dirt=0.3, kinds=("ice",), seed=2)
+    sorting = Sorting.begin(told(stack, classes=8), *some(stack, 0, 400))
+    good = sorting.report().good[sorting.assign(*some(stack, 0, 400)).klass]
+    assert good[stack.view >= 0].all() and good[stack.view < 0].mean() < 0.1
+
+
+def test_a_class_of_another_mass_is_odd_unless_there_are_many(stack, begun):
+    sorting = Sorting.of(begun)
+    learning, before = sorting._learning, sorting.report()
+    assert before.good[before.particles > 0].all()
+    few, many = np.argsort(before.share)[:1], np.argsort(before.share)[4:]
+    for heavy, good in ((few, False), (many, True)):
+        waves = learning.sums.waves
+        factor = np.ones(len(before.share), np.float32)
+        factor[heavy] = 2
+        learning.sums = dataclasses.replace(learning.sums, waves=waves * factor[:, None, None])
+        after = sorting.report()
+        learning.sums = dataclasses.replace(learning.sums, waves=waves)
+        assert (after.good[heavy] == good).all()
+        rest = np.setdiff1d(np.arange(len(factor)), heavy)
+        assert after.good[rest].all() or good
+
+
+def test_the_score_does_not_depend_on_how_an_average_is_turned(stack, begun):
+    sorting = Sorting.of(begun)
+    learning, before = sorting._learning, sorting.report()
+    turn = np.exp(0.7j * np.arange(sorting._rings.harmonics)).astype(np.complex64)
+    learning.sums = dataclasses.replace(learning.sums, waves=learning.sums.waves * turn)
+    np.testing.assert_allclose(sorting.report().score, before.score, atol=0.02)

@@ -9,7 +9,7 @@ from scipy.ndimage import affine_transform
 from cryowidgets.errors import ParameterError
 from cryowidgets.io import mrc, star
 from cryowidgets.kernels import ctf
-from cryowidgets.sim.particles import simulate, write
+from cryowidgets.sim.particles import DIRT, simulate, write
 
 
 def turned(volume, rotation):
@@ -49,6 +49,19 @@ def test_noise_and_shares_are_as_promised():
     )
     first = stack.rotations[stack.view == 3]
     assert np.ptp(first[:, 2], axis=0).max() < 1e-9  # one direction, turned in the plane
+
+
+def test_dirt_is_of_the_kinds_that_are_asked_for():
+    stack = simulate(300, box=32, pixel_size=10.0, snr=50.0, junk=0.1, dirt=0.7, kinds=DIRT, phase_shift=80.0, seed=4)
+    assert set(stack.shows) == {"particle", "nothing", *DIRT}
+    assert np.array_equal(stack.shows == "particle", stack.view >= 0)
+    y, x = np.mgrid[:32, :32] - 16
+    inner = stack.pictures[:, np.hypot(y, x) < 8].sum(axis=1)
+    mass = {kind: np.median(inner[stack.shows == kind]) for kind in set(stack.shows)}
+    assert abs(mass["nothing"]) < 0.1 * mass["broken"] and mass["broken"] < 0.8 * mass["particle"]
+    assert mass["bead"] > mass["particle"] < mass["ice"]
+    with pytest.raises(ParameterError, match="snow"):
+        simulate(3, dirt=0.5, kinds=("ice", "snow"))
 
 
 @pytest.mark.parametrize("symmetry", ["C4", "D2"])
