@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 from cryowidgets.errors import InputError
 
 Block = Mapping[str, Any]
+
+_END = " \n"  # behind a block, as RELION leaves it
 
 
 def write(path: str | os.PathLike, blocks: Mapping[str, Block]) -> None:
@@ -26,6 +29,30 @@ def write(path: str | os.PathLike, blocks: Mapping[str, Block]) -> None:
     """
     text = "".join(_block(path, name, block) for name, block in blocks.items())
     Path(path).write_text(text, encoding="utf-8")
+
+
+def extend(path: str | os.PathLike, before: str | os.PathLike, table: Block) -> None:
+    """Write a file that is like another, with more rows in its last table; the other is copied and not parsed.
+
+    Parameters
+    ----------
+    before : path
+        A file that `write` has written.
+    table : dict
+        The rows, in the columns of that table.
+
+    Raises
+    ------
+    InputError
+        The other file ends otherwise.
+    """
+    shutil.copyfile(before, path)
+    with open(path, "r+b") as file:
+        file.seek(-len(_END), os.SEEK_END)
+        if file.read() != _END.encode():
+            raise InputError(f"{before} does not end as a table that was written here: rows cannot be added to it.")
+        file.seek(-len(_END), os.SEEK_END)
+        file.write("".join([*map(row, zip(*table.values(), strict=True)), _END]).encode())
 
 
 def read(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
@@ -99,11 +126,11 @@ def _block(path: str | os.PathLike, name: str, block: Block) -> str:
         raise ValueError(f"block {name} of {path} mixes columns and single values")
     if not any(tabular):
         width = max((len(column) for column in block), default=0) + 2
-        return top + "".join(f"_{column:<{width}} {_text(value)}\n" for column, value in block.items()) + " \n"
+        return top + "".join(f"_{column:<{width}} {_text(value)}\n" for column, value in block.items()) + _END
     lengths = {column: len(values) for column, values in block.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the columns of block {name} of {path} differ in length: {lengths}")
-    return "".join([head(name, block), *map(row, zip(*block.values(), strict=True)), " \n"])
+    return "".join([head(name, block), *map(row, zip(*block.values(), strict=True)), _END])
 
 
 def head(name: str, columns: Iterable[str]) -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 from traitlets import Float, Unicode
 
 from cryowidgets.errors import ParameterError
-from cryowidgets.io import mrc, star
+from cryowidgets.io import mrc
 from cryowidgets.model import Classes, Particles
-from cryowidgets.protocols import classfiles, classhistory
-from cryowidgets.protocols.base import Protocol
+from cryowidgets.protocols import classfiles, classhistory, selection
+from cryowidgets.protocols.base import Many, Protocol
 from cryowidgets.protocols.classfiles import ClassModel
 from cryowidgets.protocols.mosaic import write_mosaic
-from cryowidgets.protocols.out import Out
-from cryowidgets.protocols.sorted import all_particles
+from cryowidgets.protocols.out import Out, keep_alone
 
 LIKELY = 0.5
 """Score from which a class that has died is taken to have been one of particles."""
@@ -28,7 +26,7 @@ class SelectClasses(Protocol):
     particles, so that what a person has once chosen holds for later batches, and new classes are judged by themselves.
     """
 
-    takes = Classes
+    takes = Many(Classes, newest=True)
     gives = Particles
 
     keep = Unicode("", help="Numbers of classes that count in any case, such as 3,7")
@@ -45,35 +43,33 @@ class SelectClasses(Protocol):
                 f"SelectClasses: class {min(both)} is both in keep and in drop. Take it out of one of them."
             )
 
-    def process(self, classes: Classes, out: Out) -> Particles:
+    def process(self, items: list[Classes], last: Particles | None, out: Out) -> Particles:
+        classes = items[-1]
         nothing = Particles(path="", count=0, box=classes.box, pixel_size=classes.pixel_size)
         if not classes.metadata:
             return nothing
         model = classfiles.read_model(classes.model)
-        blocks = all_particles(classes.metadata)
-        table = blocks["particles"]
-        named = table.get("cwIdentity") or table["rlnClassNumber"]
-        identities = np.array(named, dtype=np.int64)
-        rest = np.flatnonzero(np.isin(identities, sorted(self.chosen(model, self._before(classes)))))
-        out_of = len(identities) - len(rest)
-        if not len(rest):
-            return replace(nothing, screened=out_of)
-        left = {name: [values[i] for i in rest] for name, values in table.items()}
-        star.write(out.file("_particles.star"), {"optics": blocks["optics"], "particles": left})
-        there = set(identities[rest].tolist())
+        before = last.metadata if last else ""
+        found = selection.select(classes.metadata, self.chosen(model, self._before(classes)), before)
+        if not found.count:
+            return replace(nothing, screened=found.left)
+        out.file(selection.STATE)
+        found.write(out.file(selection.ENDING))
+        if before:
+            keep_alone(str(selection.state(before)), f"*{selection.STATE}")
         averages = mrc.read_stack(classes.path)
-        shown = [slot for slot in model.filled if int(model.identity[slot]) in there]
+        shown = [slot for slot in model.filled if model.identity[slot] in found.taken]
         if shown:
             write_mosaic(out.file("_classes.jpg"), averages[shown])
-        optics = blocks["optics"]
+        optics = found.optics
         return replace(
             nothing,
-            metadata=out.name("_particles.star"),
+            metadata=out.name(selection.ENDING),
             thumbnail=out.name("_classes.jpg") if shown else "",
-            count=len(rest),
+            count=found.count,
             box=int(optics.get("rlnImageSize", [classes.box])[0]),
             pixel_size=float(optics.get("rlnImagePixelSize", [classes.pixel_size])[0]),
-            screened=out_of,
+            screened=found.left,
         )
 
     def chosen(self, model: ClassModel, before: dict[int, float] | None = None) -> set[int]:

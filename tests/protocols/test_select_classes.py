@@ -56,9 +56,9 @@ def classes(tmp_path):
     )  # fmt: skip
 
 
-def selected(tmp_path, classes, **values):
-    out = Out(tmp_path, "steps/select", "all")
-    made = SelectClasses(**values).process(classes, out)
+def selected(tmp_path, classes, last=None, stem="all", **values):
+    out = Out(tmp_path, "steps/select", stem)
+    made = SelectClasses(**values).process([classes], last and last.located(tmp_path), out)
     out.commit()
     found = starfile.read(tmp_path / made.metadata)["particles"] if made.metadata else None
     return made, [] if found is None else sorted(found["cwIdentity"].tolist())
@@ -97,11 +97,60 @@ def test_classes_of_a_program_that_judges_none_all_count_until_some_are_chosen(t
 
     def count(**values):
         out = Out(tmp_path, "steps/select", "relion")
-        made = SelectClasses(**values).process(theirs, out)
+        made = SelectClasses(**values).process([theirs], None, out)
         out.commit()
         return made.count
 
     assert (count(), count(drop="3"), count(keep="3"), count(keep="2,3", drop="1")) == (6, 3, 3, 4)
+
+
+def one_more(tmp_path, classes, identities, stack):
+    """A further batch, with the same classes."""
+    blocks = star.read(classes.metadata)
+    number = classfiles.link(blocks)[0] + 1
+    table = {
+        "rlnImageName": [f"{i:06d}@{stack}" for i in range(1, len(identities) + 1)],
+        "rlnOpticsGroup": [1] * len(identities),
+        "rlnClassNumber": [1] * len(identities),
+        "cwIdentity": identities,
+    }
+    path = tmp_path / f"{number}.star"
+    classfiles.write_batch(path, blocks["optics"], table, number, classes.metadata)
+    return dataclasses.replace(classes, metadata=str(path))
+
+
+@pytest.mark.parametrize("stack", ["b3.mrcs", "b1.mrcs"])
+def test_a_batch_more_gives_what_all_batches_give_and_is_read_alone(tmp_path, classes, monkeypatch, stack):
+    """But all are read where a stack of before was cut out once more, another choice is made, or a file is gone."""
+    read = []
+    monkeypatch.setattr(star, "read", lambda path, real=star.read: read.append(str(path)) or real(path))
+    first, _ = selected(tmp_path, classes, stem="first")
+    before = (tmp_path / first.metadata).read_bytes()
+    more = one_more(tmp_path, classes, [11, 12, 13, 13, 9], stack)
+
+    def batches(last, **values):
+        read.clear()
+        made, found = selected(tmp_path, more, last=last, stem="then", **values)
+        text = (tmp_path / made.metadata).read_text() if made.metadata else ""
+        whole = selected(tmp_path, more, stem="whole", **values)[0]
+        assert (made.count, made.screened) == (whole.count, whole.screened)
+        assert text == ((tmp_path / whole.metadata).read_text() if whole.metadata else "")
+        files = [name for name in read if name.endswith(("1.star", "2.star", "3.star"))]
+        return len(files) - 3, found
+
+    again = stack == "b1.mrcs"
+    took, found = batches(first)
+    assert found == ([9, 11, 11, 13, 13, 13] if again else [9, 9, 9, 11, 11, 11, 11, 13, 13, 13])
+    assert took == (1 + 3 if again else 1)
+    assert (tmp_path / first.metadata).read_bytes() == before
+    assert batches(first, keep="12")[0] == 3
+    then = selected(tmp_path, more, last=first, stem="then")[0]
+    assert (
+        not (tmp_path / "steps/select/all_chosen.npz").exists() and (tmp_path / "steps/select/then_chosen.npz").exists()
+    )
+    (tmp_path / "steps/select/first_chosen.npz").unlink()
+    assert batches(first)[0] == 3
+    assert then.count == selected(tmp_path, more)[0].count
 
 
 def test_no_classes_yet_is_no_particles(tmp_path):
