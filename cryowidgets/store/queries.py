@@ -6,10 +6,10 @@ import os
 import sqlite3
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -32,6 +32,9 @@ from cryowidgets.store.thresholds import Cut
 _TYPES = {"INTEGER": int, "REAL": float, "TEXT": str}
 Columns = dict[str, Any]
 """A table by columns: numpy arrays of numbers, lists of texts."""
+ANSWERS = 200
+"""Answers that a reader keeps at most while nobody writes."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Reader:
             )
         self._immutable: tuple[int, int] | None = None
         self._seen: Any = None
+        self._answers: dict[str, tuple[Any, dict[Any, Any]]] = {}
         self._db = self._open()
         try:
             migrations.check(self._db, self._file)
@@ -177,9 +181,22 @@ class Reader:
 
     def changed(self) -> bool:
         """Whether anything was written since this was last asked; True the first time."""
-        now = self._stamp() if self._immutable is not None else self.query("PRAGMA data_version")
-        before, self._seen = self._seen, now
-        return now != before
+        before, self._seen = self._seen, self._version()
+        return self._seen != before
+
+    def _version(self, pragma: str = "data_version") -> Any:
+        return self._stamp() if self._immutable is not None else self.query(f"PRAGMA {pragma}")
+
+    def _once(self, question: Any, ask: Callable[[], T], pragma: str = "data_version") -> T:
+        """An answer that holds until somebody writes, or changes the tables: parts of a page ask the same things."""
+        now = self._version(pragma)
+        then, answers = self._answers.get(pragma, (None, {}))
+        if now != then or len(answers) > ANSWERS:
+            answers = {}
+            self._answers[pragma] = now, answers
+        if question not in answers:
+            answers[question] = ask()
+        return answers[question]
 
     def events(self, since: int = 0, limit: int = 1000) -> list[Event]:
         """The newest `limit` events after the one with id `since`, oldest first."""
@@ -195,7 +212,7 @@ class Reader:
 
     def steps(self) -> dict[str, Step]:
         """All steps by name, in the order of the workflow."""
-        return read_steps(self._db)
+        return dict(self._once("steps", lambda: read_steps(self._db)))
 
     def nodes(self) -> list[Node]:
         """The workflow as a page draws it: each step with state, reason and counts; then what cannot be run here."""
@@ -328,6 +345,9 @@ class Reader:
         ProjectError
             There is no such exposure.
         """
+        return self._once(("exposure", id), lambda: self._exposure(id))
+
+    def _exposure(self, id: int) -> ExposureRow:
         found = self.query("SELECT id, name, path, acquired, rejected FROM exposure WHERE id = ?", (id,))
         if not found:
             raise ProjectError(f"{self.folder} has no exposure {id}.")
@@ -481,21 +501,24 @@ class Reader:
 
     def last_step(self) -> int:
         """The last step that has a result for each exposure: what it has done, is done."""
-        known = "fold" in migrations.columns(self._db, "step")
-        found = self.query(f"SELECT max(id) FROM step {'WHERE fold = 0' if known else ''}")
-        return found[0][0] or 0
+        return max((step.id for step in self.steps().values() if not step.fold), default=0)
 
     def _step_names(self) -> dict[int, str]:
         return dict(self.query("SELECT id, name FROM step"))
 
     def tables(self) -> set[str]:
         """Names of all tables."""
-        return {name for (name,) in self.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        sql = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        return self._once("tables", lambda: {name for (name,) in self.query(sql)}, "schema_version")
 
     def _lacking(self, kind: type[Item]) -> frozenset[str]:
-        """Columns of a kind that the ledger does not have; asked anew each time, as an engine may add them."""
-        optics = set(rows.OPTICS) - migrations.columns(self._db, "optics")
-        return frozenset([*migrations.lacking(self._db, kind), *(f"optics.{name}" for name in optics)])
+        """Columns of a kind that the ledger does not have yet: an engine may add them."""
+
+        def find() -> frozenset[str]:
+            optics = set(rows.OPTICS) - migrations.columns(self._db, "optics")
+            return frozenset([*migrations.lacking(self._db, kind), *(f"optics.{name}" for name in optics)])
+
+        return self._once(kind, find, "schema_version")
 
     def _has_table(self, kind: type[Item]) -> bool:
         return kind.word() in self.tables()

@@ -310,6 +310,7 @@ def _environment(private: Path, said: dict[str, str], user: Account | None) -> d
         "OPENBLAS_NUM_THREADS": "1",  # a viewer computes nothing, and threads cost memory
         **said,
         "CRYOWIDGETS_DRAWINGS": str(private / "drawings.json"),
+        "CRYOWIDGETS_PAGES": str(private / "pages"),
     }
 
 

@@ -28,8 +28,11 @@ QUICK = 0.03
 """Seconds between two refreshes at least."""
 SHARE, BURST, LONGEST = 0.005, 0.15, 4.0
 """Of a core that a kernel takes in the long run, while data comes and nobody clicks; CPU seconds that it may take at
-once; and seconds that a page is behind at most for it. Twenty viewers so leave the engine its machine."""
-SLOW = 5.0
+once; and seconds that a page is behind at most for it."""
+ALL, LATEST = 0.03, 12.0
+"""Of a core that the kernels of all pages of a server take together in the same way, and seconds that a page is behind
+at most where there are many: twenty who look leave the engine its machine."""
+SLOW = 10.0
 """Seconds after which views refresh though nothing was written: an engine dies without writing."""
 AWAY = 30.0
 """Seconds after the last sign of its pages at which a view counts as looked at by nobody."""
@@ -55,7 +58,9 @@ def ticker(project: Path | str) -> Ticker:
 
 
 class Ticker:
-    """See the module's text. `add` a view; call `wake` with it when its page has said something."""
+    """See the module's text. `add` a view; call what that returns when its page says that it is there, and `wake` with
+    it when somebody has clicked.
+    """
 
     def __init__(self, folder: Path, period: float = PERIOD) -> None:
         self.folder = folder
@@ -72,18 +77,30 @@ class Ticker:
     def add(self, view: View) -> Callable[[], None]:
         """Take a view on; what is returned is to be called at each sign that somebody looks at it."""
         self._views[id(view)] = _Looked(view)
-        return lambda: self.wake(view)
+        return lambda: self._here(view)
 
     def remove(self, view: View) -> None:
         self._views.pop(id(view), None)
 
     def wake(self, view: View) -> None:
-        """Somebody looks at this view, or has clicked on it: refresh it at once. Safe from any thread."""
+        """Somebody has clicked on this view: refresh it at once. Safe from any thread."""
         looked = self._views.get(id(view))
         if looked is None:
             return
         looked.until = time.monotonic() + AWAY
         looked.generation = -1
+        self._call()
+
+    def _here(self, view: View) -> None:
+        """A page says that somebody looks: refresh it at once if nobody did before; else it is up to date."""
+        looked = self._views.get(id(view))
+        now = time.monotonic()
+        if looked is not None and now < looked.until and self._task is not None and not self._task.done():
+            looked.until = now + AWAY
+        else:
+            self.wake(view)
+
+    def _call(self) -> None:
         loop = kernel_loop()
         if loop is None:
             return  # a script: whoever wants to see something calls `refresh`
@@ -144,9 +161,11 @@ class Ticker:
     def _rest(self, spent: float) -> float:
         """Seconds to wait after so many of CPU, so that what is taken stays within the share."""
         now = time.monotonic()
-        self._left = min(BURST, self._left + SHARE * (now - self._counted)) - spent
-        self._left, self._counted = max(self._left, -SHARE * LONGEST), now
-        return max(0.0, -self._left / SHARE)
+        share = min(SHARE, ALL / pages())
+        longest = min(LATEST, LONGEST * SHARE / share)
+        self._left = min(BURST, self._left + share * (now - self._counted)) - spent
+        self._left, self._counted = max(self._left, -share * longest), now
+        return max(0.0, -self._left / share)
 
     def _open(self) -> Reader:
         """The reader; a new one where the project's file is another than before."""
@@ -174,6 +193,18 @@ class _Looked:
 def _set_trouble(pulse: Pulse, sentence: str) -> None:
     if pulse.trouble != sentence:
         pulse.trouble = sentence
+
+
+def pages() -> int:
+    """How many pages the server shows now that this kernel's page is one of; 1 in a notebook, and where it is unknown.
+
+    A server that counts them names the file that it keeps the number in, see `cryowidgets.widgets.viewers`.
+    """
+    try:
+        with open(os.environ["CRYOWIDGETS_PAGES"], "rb") as file:
+            return max(1, int(file.read(20)))
+    except (KeyError, OSError, ValueError):
+        return 1
 
 
 def kernel_loop() -> asyncio.AbstractEventLoop | None:

@@ -18,11 +18,13 @@ def overlay(micrograph: Micrograph) -> str:
     found = ways(micrograph)
     if found is None:
         return ""
-    lines = "".join(
-        f"<polyline points='{' '.join(f'{x:.1f},{y:.1f}' for y, x in centre + found.times * way)}'/>"
-        f"<circle cx='{centre[1]:.1f}' cy='{centre[0]:.1f}' r='{found.width / 200:.1f}'/>"
-        for centre, way in zip(found.centres, found.tracks, strict=True)
+    points = found.centres[:, None] + found.times * found.tracks
+    one = (
+        f"<polyline points='{' '.join(['%.1f,%.1f'] * points.shape[1])}'/>"
+        f"<circle cx='%.1f' cy='%.1f' r='{found.width / 200:.1f}'/>"
     )
+    numbers = np.concatenate([points, found.centres[:, None]], axis=1)[..., ::-1].reshape(-1)
+    lines = one * len(points) % tuple(numbers.tolist())  # at once: to format each by itself takes five times as long
     return (
         f"<svg class='cw-tracks' viewBox='0 0 {found.width:.0f} {found.height:.0f}' data-times='{found.times}'>"
         f"{lines}</svg><div class='cw-tracks-said'>{found.words}</div>"

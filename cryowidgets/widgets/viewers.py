@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import HTTPError
-from traitlets import Float
+from traitlets import Float, Unicode
 from traitlets.config import Config
 from voila.app import Voila
 from voila.request_info_handler import RequestInfoSocketHandler
@@ -163,9 +164,10 @@ def configuration(settings: dict[str, Any], folder: Path) -> Config:
                 "default_pool_size": settings["pool"],
             },
             "VoilaExecutor": {"timeout": 120},
+            "ZMQChannelsWebsocketConnection": {"limit_rate": False},  # a `Gate` does, for less
             "KernelManager": {"transport": "ipc"},  # files that only this user can open, rather than open ports
             "VoilaKernelManager": {"fill_delay": 3.0},  # until the page that took a kernel has loaded
-            "ViewerKernels": {"orphan_timeout": settings["orphan_timeout"]},
+            "ViewerKernels": {"orphan_timeout": settings["orphan_timeout"], "count_file": str(folder / "pages")},
         }
     )
 
@@ -174,11 +176,13 @@ class ViewerKernels(AsyncMappingKernelManager):
     """Ends the kernel of every page that is gone.
 
     The stock manager takes each message of a streaming kernel for activity and so keeps orphans for ever, with all
-    that they say in memory.
+    that they say in memory. To watch for activity it reads all that kernels say once more, half of what a server of
+    pages does: whether a page is there is told by its connection.
     """
 
     orphan_timeout = Float(60.0, help="Seconds after its page has gone at which a kernel ends").tag(config=True)
     arrival_timeout = Float(120.0, help="Seconds that a page has to load and connect to its kernel").tag(config=True)
+    count_file = Unicode(help="Where the number of pages is kept, for their kernels to share a core").tag(config=True)
     buffer_offline_messages = False
     cull_idle_timeout = 1  # starts the stock timer, which asks `cull_kernel_if_idle`
     cull_interval = 5
@@ -215,6 +219,22 @@ class ViewerKernels(AsyncMappingKernelManager):
     def notify_connect(self, kernel_id: str) -> None:
         self._had_page.add(kernel_id)
         super().notify_connect(kernel_id)
+        self._count()
+
+    def notify_disconnect(self, kernel_id: str) -> None:
+        super().notify_disconnect(kernel_id)
+        self._count()
+
+    def start_watching_activity(self, kernel_id: str) -> None:
+        kernel = self._kernels[kernel_id]
+        kernel.reason, kernel.execution_state, kernel.last_activity = "", "idle", datetime.now(UTC)
+
+    def _count(self) -> None:
+        if not self.count_file:
+            return
+        half = Path(f"{self.count_file}.half")
+        half.write_text(str(sum(n > 0 for n in self._kernel_connections.values())))
+        half.rename(self.count_file)
 
 
 class ViewerKernelSpecs(KernelSpecManager):
