@@ -1,11 +1,12 @@
 // Picking by hand: a click adds, a drag moves, a right click or a click in the mode "remove" takes away. What is not
-// saved is kept for each micrograph, here and in Python, and leaves with nobody: not when another one comes into view.
+// saved is kept for each micrograph, here, in Python and by the browser, and leaves with nobody: not when another one
+// comes into view, and not when the page is loaded anew.
 
 const STEP = 8; // px of an arrow key
 const STEPS_BACK = 500; // that can be undone
 
 function picksHand({ model, el, signal, view, layer }) {
-  const drafts = new Map(); // by exposure: {add, remove, sent: {add, remove}, undo, redo}
+  const drafts = new Map(); // by exposure: {add, remove, sent: {add, remove}, undo, redo, size}
   let number = 0; // of the words said of drafts: an answer to an earlier one changes nothing that came after it
   let exposure = 0;
   let size = [0, 0];
@@ -14,10 +15,14 @@ function picksHand({ model, el, signal, view, layer }) {
   let grabbed = null; // {list, index, at}: a circle under way
   let gone = new Set(); // indices of picks that are taken away
 
-  const blank = () => ({ add: [], remove: [], sent: { add: [], remove: [] }, undo: [], redo: [] });
+  const blank = () => ({ add: [], remove: [], sent: { add: [], remove: [] }, undo: [], redo: [], size });
   const mine = () => drafts.get(exposure) ?? blank();
   const copy = ({ add, remove }) => ({ add: [...add], remove: [...remove] });
   const open = (draft) => draft.add.length + draft.remove.length > 0;
+  const names = () => [model.get("keep"), model.get("hand")];
+  const kept = keptDrafts(() => (names().every(Boolean) ? ["cryowidgets", ...names()].join(" ") : ""));
+  let heard = false; // what the session knows
+  let taken = ""; // the name under which what was kept has been read
   const working = () => mode !== "look" && model.get("allowed");
 
   // Changes ----------------------------------------------------------------------------------------------------------
@@ -32,10 +37,38 @@ function picksHand({ model, el, signal, view, layer }) {
       }
     }
     [el.dataset.added, el.dataset.removed] = [mine().add.length, remove.length];
+    keep();
     view.arrange();
     view.later();
   };
-  const tell = () => model.send({ type: "draft", exposure, number: ++number, ...copy(mine()) });
+  const tell = (id = exposure) => model.send({ type: "draft", exposure: id, number: ++number, ...copy(drafts.get(id)) });
+  const keep = () => {
+    if (!taken || taken !== kept.name()) return;
+    const all = [...drafts].filter(([, draft]) => open(draft));
+    const rows = all.map(([id, draft]) => ({ exposure: id, size: draft.size, ...copy(draft) }));
+    kept.write(rows.sort((a, b) => (b.exposure === exposure) - (a.exposure === exposure)));
+  };
+  // A micrograph may have been made again with other pixels.
+  const fit = () => {
+    const draft = drafts.get(exposure);
+    if (!draft || !size[0] || `${draft.size}` === `${size}`) return;
+    if (!draft.size[0]) return void drafts.set(exposure, { ...draft, size });
+    const [y, x] = [size[0] / draft.size[0], size[1] / draft.size[1]];
+    const moved = (all) => all.map((place) => tidy([place[0] * y, place[1] * x]));
+    drafts.set(exposure, { ...draft, add: moved(draft.add), remove: moved(draft.remove), undo: [], redo: [], size });
+    tell();
+  };
+  // What the session knows itself stands before what the browser has kept.
+  const restore = () => {
+    if (!heard || !kept.name() || taken === kept.name()) return;
+    taken = kept.name();
+    for (const { exposure: id, size: its, add, remove } of kept.read()) {
+      if (drafts.has(id)) continue;
+      drafts.set(id, { ...blank(), size: its, add, remove });
+      tell(id);
+    }
+    fit();
+  };
   const save = () => {
     const { add, remove, sent } = mine();
     const all = { add: [...sent.add, ...add], remove: [...sent.remove, ...remove] };
@@ -142,6 +175,7 @@ function picksHand({ model, el, signal, view, layer }) {
     read: (shot, message, buffers) => {
       layer.read(shot, message, buffers);
       [exposure, size, cursor, grabbed] = [shot?.exposure ?? 0, [shot?.height ?? 0, shot?.width ?? 0], null, null];
+      fit();
       changed();
     },
     draw: (context, shot, frame) => {
@@ -156,10 +190,12 @@ function picksHand({ model, el, signal, view, layer }) {
     hear: (message, buffers) => {
       if (message.type !== "drafts") return layer.hear(message, buffers);
       for (const one of message.drafts) {
-        const known = drafts.get(one.exposure) ?? blank();
+        const known = drafts.get(one.exposure) ?? { ...blank(), size: one.exposure === exposure ? size : [0, 0] };
         const same = one.heard < number || JSON.stringify(copy(known)) === JSON.stringify(copy(one));
         drafts.set(one.exposure, { ...known, ...(same ? {} : { ...copy(one), undo: [], redo: [] }), sent: one.sent });
       }
+      heard = true;
+      restore();
       changed();
     },
     tools: (shot) => [...layer.tools(shot), ...tools()],
@@ -240,11 +276,12 @@ function picksHand({ model, el, signal, view, layer }) {
   };
 
   const leave = (event) => [...drafts.values()].some(open) && event.preventDefault();
-  const traits = ["hand", "allowed"];
-  for (const name of traits) model.on(`change:${name}`, changed);
+  const traits = ["hand", "allowed", "keep"];
+  const other = () => (restore(), changed());
+  for (const name of traits) model.on(`change:${name}`, other);
   window.addEventListener("beforeunload", leave);
   signal.addEventListener("abort", () => {
-    for (const name of traits) model.off(`change:${name}`, changed);
+    for (const name of traits) model.off(`change:${name}`, other);
     window.removeEventListener("beforeunload", leave);
   });
   el.dataset.mode = mode;

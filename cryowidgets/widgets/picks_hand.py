@@ -47,7 +47,8 @@ class Draft:
 class PicksByHand(PicksView):
     """As a view of picks, with tools to change them.
 
-    What is not saved stays, for each micrograph, until it is saved or discarded: a page that is drawn again gets it.
+    What is not saved stays, for each micrograph, until it is saved or discarded: a page that is drawn again gets it,
+    and one that is loaded anew, with another kernel, has it from its browser.
 
     Parameters
     ----------
@@ -61,9 +62,10 @@ class PicksByHand(PicksView):
         Called where a person wants to see the picks that can be changed.
     """
 
-    _esm = esm(*LAYERS, "picks_hand.js")
+    _esm = esm(*LAYERS, "picks_kept.js", "picks_hand.js")
 
     hand = Unicode(help="the step that takes picks by hand; empty where there is none").tag(sync=True)
+    keep = Unicode(help="the session, as a name under which the browser keeps what is not saved").tag(sync=True)
     allowed = Bool(help="whether it is the one shown").tag(sync=True)
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,9 @@ class PicksSheet:
         """Whether picks can be changed here, or where else."""
         view = self.view
         assert isinstance(view, PicksByHand) and self.by_hand is not None and self._picked is not None
+        if not view.keep:
+            session = f"{self.page.folder} {reader.settings().get('created', '')}"
+            view.keep = blake2b(session.encode(), digest_size=12).hexdigest()
         hands = [step.name for step in steps.values() if step.protocol in BY_HAND]
         allowed = step is not None and step.name in hands
         hand = step.name if allowed and step is not None else (hands or [""])[-1]

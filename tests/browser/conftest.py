@@ -71,6 +71,12 @@ class Stage:
         self._widgets: dict = {}
         self._heard: list = []
         self.page.goto(address)
+        self.begin()
+
+    def begin(self) -> None:
+        """An empty stage; also after the page was loaded anew, which no widget outlives."""
+        self._widgets.clear()
+        self._heard.clear()
         self.page.evaluate(f"() => {{ {MODEL} }}")
 
     def _told(self, id: str, text: str) -> None:

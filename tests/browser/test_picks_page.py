@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cryowidgets.engine import inbox
 from cryowidgets.store.changes import hold
 from cryowidgets.widgets.kiosk import start
 from cryowidgets.widgets.micrograph_view import Circles, Shot
 from cryowidgets.widgets.picks_data import Worth
+from cryowidgets.widgets.picks_hand import PicksByHand
 from cryowidgets.widgets.picks_view import PicksCut, PicksView
 from tests.browser.pages import Tab
 from tests.picked import PickedSession
@@ -175,13 +177,60 @@ def test_a_size_is_approved_by_a_click(tab, session):
     assert commands(session) == [("approve_size", {"step": "size", "picker": "pick", "scope": "new"})]
 
 
+def by_hand(folder, height=800, width=1200, session="a", hand="corrected"):
+    """What a new kernel shows of one micrograph to the person who controls the session."""
+    Image.new("L", (120, 80), 128).save(folder / "m.jpg")
+    held, saved = [], []
+    nothing, wake = "nothing yet", lambda: None
+    view = PicksByHand(nothing, wake, wake, wake, held.append, lambda *all: saved.append(all), wake)
+    view.keep, view.hand, view.allowed = session, hand, True
+    none = Circles("corrected", np.zeros((0, 2)), np.zeros(0), 40.0, np.zeros(0), np.zeros(0, bool))
+    view.show(Shot("1", "micrograph 1", folder / "m.jpg", height, width, 1.5, circles=none, exposure=7))
+    return view, held, saved
+
+
+def test_what_was_not_saved_is_there_again_when_the_page_is_loaded_anew(stage, comms, tmp_path):
+    s = stage(viewport={"width": 1000, "height": 700})
+    here = "document.getElementById('view')"
+
+    def loaded(**given):
+        s.page.reload()
+        s.begin()
+        view, held, saved = by_hand(tmp_path, **given)
+        s.draw(view, style="width:900px;height:600px")
+        s.settle(f"{here}.dataset.key === '1' && {here}.dataset.added !== undefined")
+        return view, held, saved
+
+    view, _, _ = loaded()
+    assert view.drafts == {}
+    s.page.get_by_role("checkbox", name="Add", exact=True).click()
+    box = s.page.locator("#view canvas").bounding_box()
+    s.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    s.settle(f"{here}.dataset.added === '1'")
+    ((y, x),) = view.drafts[7].add
+    view, held, saved = loaded()
+    s.settle(f"{here}.dataset.added === '1'")
+    assert view.drafts[7].add == [[y, x]] and held == [7], "and the page shows where a person was at work"
+    for other in ({"session": "b"}, {"hand": "second"}):
+        assert loaded(**other)[0].drafts == {}
+    view, _, saved = loaded(height=400, width=600)
+    s.settle(f"{here}.dataset.added === '1'")
+    assert np.allclose(view.drafts[7].add, [[y / 2, x / 2]], atol=0.01), "the micrograph has other pixels now"
+    s.page.get_by_role("button", name="Save").click()
+    s.settle()
+    assert len(saved) == 1
+    assert loaded()[0].drafts == {} and s.page.evaluate("sessionStorage.length") == 0
+    for spoilt in ("{", '[7, {"exposure": 7, "size": [8, 8], "add": [[1, "x"]], "remove": []}]'):
+        s.page.evaluate("(text) => sessionStorage.setItem('cryowidgets a corrected', text)", spoilt)
+        assert loaded()[0].drafts == {}
+    assert s.errors == []
+
+
 def test_who_only_looks_chooses_picks_and_changes_none(stage, comms, tmp_path):
     told, asked = [], []
     view = PicksView("nothing yet", lambda: view.refresh(), asked.append, told.append)
     places, scores = np.array([[200.0, 300.0], [600.0, 900.0]]), np.array([1.0, 5.0])
     powers = np.array([np.nan, np.nan])
-    from PIL import Image
-
     Image.new("L", (120, 80), 128).save(tmp_path / "m.jpg")
     circles = Circles("pick", places, scores, 40.0, powers, np.array([False, True]))
     view.show(Shot("1", "micrograph 1", tmp_path / "m.jpg", 800, 1200, 1.5, circles=circles, exposure=1))
