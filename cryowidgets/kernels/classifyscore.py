@@ -24,11 +24,11 @@ _PRESENT, _BESIDE = 2.0, 0.36
 # do: where there are few pictures, noise that was turned until it agreed does so by three.
 # Tolerances of what classes differ in from most: ratios of the density's integral and of the power of detail; power by
 # which members differ beside noise, over that of what they share; ratios of size, of resolution, and of detail that
-# turns with the picture. A view may be long, or round: of the last three none alone is enough.
+# turns with the picture. A view may be long, or end on and round: the last three alone are never enough.
 _MASS, _DETAIL = np.log([1.6, 5.5])
 _SCATTER = 0.6
 _WIDE, _BLURRED, _ROUND = np.log([2.5, 2.5, 20.0])
-_HINT = 0.8
+_HINT = 0.5  # what the squares of these three add up to at most
 _ODD = 0.9  # root of the sum of squares, in tolerances, from which on a class is not good
 _MOST, _BEYOND = 0.8, 1.5  # part of the particles that is never odd, and how much further others may be
 _INNER = 2.0  # parts of the diameter that detail is finer than
@@ -80,7 +80,6 @@ def table(learning: Learning) -> ClassTable:
     presence = (sums.judged[1] - sums.judged[2]) / np.maximum(sums.judged[0], 1e-6)
     outside = _outside(rings, sums.waves.sum(axis=0) / np.maximum(sums.lens.sum(axis=0), 1e-6)[..., None])
     score = _rise(presence, _present(presence, counts), 0.3) * _rise(-outside, -0.5, 0.1)
-    score *= _rise(size / rings.diameter, 0.25, 0.05)
     score *= _rise(-_oddness(learning, size, resolution, counts * score * (sums.judged[0] > 0)), -_ODD, 0.15)
     score = np.where(sums.judged[0] > 0, score, 0.0)
     unknown = np.where(alive, 0.0, np.nan)
@@ -135,9 +134,8 @@ def _oddness(learning: Learning, size: np.ndarray, resolution: np.ndarray, weigh
     for off, tolerance in alone:
         tolerance = max(tolerance, _BEYOND * _quantile(np.abs(off), weights, _MOST))
         total += np.square(np.maximum(off / tolerance, 0))
-    for off, tolerance in together:
-        total += np.square(np.clip(off / tolerance, 0, _HINT))
-    return np.sqrt(total)
+    hints = sum(np.square(np.maximum(off / tolerance, 0)) for off, tolerance in together)
+    return np.asarray(np.sqrt(total + np.minimum(hints, _HINT)))
 
 
 def _over(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
