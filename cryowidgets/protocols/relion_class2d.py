@@ -21,7 +21,7 @@ from cryowidgets.protocols.mosaic import write_mosaic
 from cryowidgets.protocols.out import Out
 from cryowidgets.protocols.processes import numbers
 
-_VDAM = (4,)  # the first with the gradient method
+_VDAM = (4,)  # the first with the gradient method, and the first that centres averages
 
 
 class RelionClass2D(Program):
@@ -48,7 +48,7 @@ class RelionClass2D(Program):
         advanced=True
     )
     correct_ctf = Bool(True, help="Account for the CTF").tag(advanced=True)
-    center = Bool(True, help="Keep averages centred").tag(advanced=True)
+    center = Bool(True, help="Keep averages centred; RELION 4 and later").tag(advanced=True)
     angular_step = Float(12.0, min=0.5, max=60, help="Step of the rotations").tag(unit="°", advanced=True)
     shift_range = Float(5.0, min=0, max=100, help="Largest shift").tag(unit="px", advanced=True)
     shift_step = Float(2.0, min=0.1, max=20, help="Step of the shifts").tag(unit="px", advanced=True)
@@ -67,9 +67,10 @@ class RelionClass2D(Program):
         with self.run(out, self.gpu) as run:
             table = relion_files.renamed(known["particles"], "rlnImageName", out.absolute)
             star.write(run.folder / "particles.star", {**known, "particles": table})
+            (run.folder / "out").mkdir()  # it writes to no folder that is not there, nor to where it stands
             run(self.command(run.version, diameter))
             with run.parsing():
-                end = _end(run.folder, self._iterations())
+                end = _end(run.folder / "out", self._iterations())
                 data = star.parse(run.text(f"{end}_data.star"), f"{end}_data.star")
                 optics, sorted_ = relion_files.particles(data, f"{end}_data.star")
                 model = parse_model(run.text(f"{end}_model.star"), f"{end}_model.star")
@@ -99,7 +100,7 @@ class RelionClass2D(Program):
             )
 
     def command(self, version: str, diameter: float) -> Command:
-        """The command for a version; it writes ``run_itNNN_data.star``, ``_model.star`` and ``_classes.mrcs``.
+        """The command for a version; it writes ``out/run_itNNN_data.star``, ``_model.star``, ``_classes.mrcs``.
 
         Parameters
         ----------
@@ -115,13 +116,15 @@ class RelionClass2D(Program):
             raise ParameterError(
                 "RelionClass2D.diameter is 0 and the particles have none: write that of the mask in Å."
             )
-        words: list[object] = ["--i", "particles.star", "--o", "run", "--K", self.classes, "--iter", self._iterations()]
+        words: list[object] = ["--i", "particles.star", "--o", "out/run"]
+        words += ["--K", self.classes, "--iter", self._iterations()]
+        recent = not version or numbers(version) >= _VDAM
         if self.method == "VDAM":
-            if version and numbers(version) < _VDAM:
+            if not recent:
                 raise ParameterError(f"RELION {version} has no gradient method: set RelionClass2D.method to 'EM'.")
             words += ["--grad", "--class_inactivity_threshold", 0.1, "--grad_write_iter", 10]
         words += ["--tau2_fudge", self.tau, "--particle_diameter", diameter, "--flatten_solvent", "--zero_mask"]
-        words += ["--center_classes"] if self.center else []
+        words += ["--center_classes"] if self.center and recent else []
         words += ["--ctf"] if self.correct_ctf else []
         words += ["--oversampling", 1, "--psi_step", self.angular_step, "--offset_range", self.shift_range]
         words += ["--offset_step", self.shift_step, "--norm", "--scale", "--pad", 2, "--pool", 30]
@@ -169,7 +172,7 @@ def _end(folder: Path, iterations: int) -> str:
     found = {int(match[2]): match[1] for match in map(_RESULT.fullmatch, (p.name for p in folder.iterdir())) if match}
     if not found or max(found) < iterations:
         raise InputError(f"it stopped after iteration {max(found, default=0)} of {iterations}.")
-    return found[max(found)]
+    return f"out/{found[max(found)]}"
 
 
 def _averages(run: Run, name: str, count: int) -> np.ndarray:

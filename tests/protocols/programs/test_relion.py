@@ -275,22 +275,22 @@ def classified(fake, tmp_path, project, stacks, classes, name="relion_refine"):
     """What RELION gives back: the same particles in another order, with their classes."""
     blocks = merged(particles_star(f"{project}/steps/extract/{stack}.mrcs", n) for stack, n in stacks)
     table = {key: values[::-1] for key, values in blocks["particles"].items()} | {"rlnClassNumber": classes}
-    made = fake(name, CLASSIFY, VERSION).play(reads=["particles.star"])
-    made.gives("run_it002_data.star", written(tmp_path, {**blocks, "particles": table}))
-    made.gives("run_it002_model.star", written(tmp_path, model_star(4)))
-    return made.gives("run_it002_classes.mrcs", noise(4, 16, 16), 3.0)
+    made = fake(name, CLASSIFY, VERSION).play(reads=["particles.star", "out"])
+    made.gives("out/run_it002_data.star", written(tmp_path, {**blocks, "particles": table}))
+    made.gives("out/run_it002_model.star", written(tmp_path, model_star(4)))
+    return made.gives("out/run_it002_classes.mrcs", noise(4, 16, 16), 3.0)
 
 
 def test_class_flags(three_threads):
     said = " ".join(RelionClass2D(classes=20).command("5.0.1", 180.0).arguments)
     assert said == (
-        "--i particles.star --o run --K 20 --iter 100 --grad --class_inactivity_threshold 0.1 --grad_write_iter 10 "
+        "--i particles.star --o out/run --K 20 --iter 100 --grad --class_inactivity_threshold 0.1 --grad_write_iter 10 "
         "--tau2_fudge 2 --particle_diameter 180 --flatten_solvent --zero_mask --center_classes --ctf --oversampling 1 "
         "--psi_step 12 --offset_range 5 --offset_step 2 --norm --scale --pad 2 --pool 30 "
         "--dont_combine_weights_via_disc --j 3"
     )
     em = RelionClass2D(method="EM", gpu="0").command("3.1.4", 180.0).arguments
-    assert "--grad" not in em and em[-2:] == ("--gpu", "0") and em[em.index("--iter") + 1] == "25"
+    assert "--grad" not in em and "--center_classes" not in em and em[-2:] == ("--gpu", "0") and em[em.index("--iter") + 1] == "25"
     with pytest.raises(ParameterError, match="RELION 3.1.4 has no gradient method: set RelionClass2D.method to 'EM'"):
         RelionClass2D().command("3.1.4", 180.0)
     with pytest.raises(ParameterError, match="write that of the mask in Å"):
