@@ -290,7 +290,12 @@ def test_class_flags(three_threads):
         "--dont_combine_weights_via_disc --j 3"
     )
     em = RelionClass2D(method="EM", gpu="0").command("3.1.4", 180.0).arguments
-    assert "--grad" not in em and "--center_classes" not in em and em[-2:] == ("--gpu", "0") and em[em.index("--iter") + 1] == "25"
+    assert (
+        "--grad" not in em
+        and "--center_classes" not in em
+        and em[-2:] == ("--gpu", "0")
+        and em[em.index("--iter") + 1] == "25"
+    )
     with pytest.raises(ParameterError, match="RELION 3.1.4 has no gradient method: set RelionClass2D.method to 'EM'"):
         RelionClass2D().command("3.1.4", 180.0)
     with pytest.raises(ParameterError, match="write that of the mask in Å"):
