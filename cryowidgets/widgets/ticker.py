@@ -163,7 +163,8 @@ class Ticker:
         now = time.monotonic()
         share = min(SHARE, ALL / pages())
         longest = min(LATEST, LONGEST * SHARE / share)
-        self._left = min(BURST, self._left + share * (now - self._counted)) - spent
+        burst = BURST * share / SHARE
+        self._left = min(burst, self._left + share * (now - self._counted)) - spent
         self._left, self._counted = max(self._left, -share * longest), now
         return max(0.0, -self._left / share)
 

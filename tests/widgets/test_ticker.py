@@ -183,7 +183,7 @@ def test_a_kernel_takes_its_share_of_a_core_and_no_more(pages, share, longest, t
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     one = module.Ticker(tmp_path)
-    assert one._rest(module.BURST) == 0, "what comes once is shown at once"
+    assert one._rest(module.BURST * share / module.SHARE) == 0, "what comes once is shown at once"
     spent = waited = 0.0
     for _ in range(1000):  # as much each time as a page of a long session takes
         rest = max(module.PERIOD, one._rest(0.01))
