@@ -27,7 +27,7 @@ def programs(fake, tmp_path):
     for name in ("picks.txt", "m.cbox", "m.star", "m.box"):
         write(tmp_path / name, FOUND, size=16)
     topaz = fake("topaz", TOPAZ, "0.3.20").gives("picks.txt", (tmp_path / "picks.txt").read_text())
-    topaz.gives("reduced/micrograph.mrc", np.eye(8, dtype=np.float32)).play(reads=["micrograph.mrc"])
+    topaz.play(reads=["micrograph.mrc"])
     cryolo = fake("cryolo_predict.py", CRYOLO, "crYOLO 1.9.9")
     cryolo.gives("picks/CBOX/micrograph.cbox", (tmp_path / "m.cbox").read_text())
     cryolo.play(reads=["micrographs/micrograph.mrc", "config.json"])
@@ -98,11 +98,10 @@ def test_none_found_is_an_item_without_picks(programs, micrograph, out, project)
 
 def test_topaz_is_told_sizes_in_reduced_px(micrograph, three_threads):
     topaz = Topaz(diameter=150, threshold=-1.0)  # 100 px across
-    assert topaz.preprocess(6).arguments == tuple("preprocess -s 6 -d -1 -o reduced micrograph.mrc".split())
-    said = "extract -m resnet16 -r 12 -t -1 -x 6 -d -1 -j 3 -o picks.txt reduced/micrograph.mrc"
+    said = "extract -m resnet16 -r 12 -t -1 -x 6 -d -1 -j 3 -o picks.txt micrograph.mrc"
     assert topaz.command(micrograph).arguments == tuple(said.split())
     chosen = Topaz(downscale=4, radius=9, model="resnet8_u64", gpu="1")
-    said = "extract -m resnet8_u64 -r 9 -t 0 -x 4 -d 0 -j 3 -o picks.txt reduced/micrograph.mrc"
+    said = "extract -m resnet8_u64 -r 9 -t 0 -x 4 -d 0 -j 3 -o picks.txt micrograph.mrc"
     assert chosen.command(micrograph).arguments == tuple(said.split())
     with pytest.raises(InputError, match="too few to be found. Correct Topaz.diameter"):
         Topaz(diameter=10).command(dataclasses.replace(micrograph, pixel_size=4.0))
@@ -111,8 +110,7 @@ def test_topaz_is_told_sizes_in_reduced_px(micrograph, three_threads):
 def test_topaz_gets_a_gpu_where_it_is_told_to(programs, micrograph, out):
     protocol, program, values = programs["Topaz"]
     protocol(executable=str(program.path), gpu="5", **values).process(micrograph, out)
-    assert [run["environment"]["CUDA_VISIBLE_DEVICES"] for run in program.runs] == ["5", "5"]
-    assert [run["arguments"][0] for run in program.runs] == ["preprocess", "extract"]
+    assert [run["environment"]["CUDA_VISIBLE_DEVICES"] for run in program.runs] == ["5"]
 
 
 def test_cryolo_is_told_by_its_file(programs, micrograph, out, three_threads):
