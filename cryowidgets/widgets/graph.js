@@ -1,10 +1,12 @@
 // A workflow: cards for the steps, on top of links in SVG. Python says where the steps stand, in layers and places; how
-// many px that is, and whether layers run to the right or down, depends on the room that there is.
+// many px that is, and whether layers run to the right, in one row or in several, or down, depends on the room there is.
 
 const FULL = { w: 186, h: 92 }; // px of a card
 const LOW = { w: 142, h: 50 }; // where there is nothing to say of any step
 const EDGE = 12; // px around all
 const SCALES = [0.72, 1.2]; // smaller cannot be read: then one scrolls; larger only where there is room to fill
+const [PHONE, NARROW] = [480, 146]; // px of a room in which cards may be narrower, and how much
+const LEAST_ROW = 4; // layers: rows that are shorter are harder to follow than a way down
 const SVG = "http://www.w3.org/2000/svg";
 
 // A shape for each state, so that nobody has to tell colours apart.
@@ -44,16 +46,10 @@ function make(tag, name, text) {
 
 const number = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
-// A line through points, bent along the way of the layers.
-function bent(points, down) {
-  let d = `M${points[0][0]} ${points[0][1]}`;
-  for (let i = 1; i < points.length; i++) {
-    const [x0, y0] = points[i - 1];
-    const [x1, y1] = points[i];
-    const h = down ? (y1 - y0) / 2 : (x1 - x0) / 2;
-    d += down ? `C${x0} ${y0 + h} ${x1} ${y1 - h} ${x1} ${y1}` : `C${x0 + h} ${y0} ${x1 - h} ${y1} ${x1} ${y1}`;
-  }
-  return d;
+// From a point to another, bent along the way of the layers.
+function bent([x0, y0], [x1, y1], down) {
+  const h = down ? (y1 - y0) / 2 : (x1 - x0) / 2;
+  return down ? `C${x0} ${y0 + h} ${x1} ${y1 - h} ${x1} ${y1}` : `C${x0 + h} ${y0} ${x1 - h} ${y1} ${x1} ${y1}`;
 }
 
 async function render({ model, el, signal }) {
@@ -135,43 +131,58 @@ async function render({ model, el, signal }) {
     if (!plan.steps?.length || !wide) return;
     const said = Object.values(marks).some((m) => m.state || m.reason || m.counts.length);
     Object.assign(CARD, said ? FULL : LOW);
-    const GAP = { across: [said ? 56 : 38, 20], down: [26, 40] }; // px between cards to the right, and below each other
-    const sizes = {
-      across: [
-        plan.layers * (CARD.w + GAP.across[0]) - GAP.across[0] + 2 * EDGE,
-        plan.breadth * (CARD.h + GAP.across[1]) - GAP.across[1] + 2 * EDGE,
-      ],
-      down: [
-        plan.breadth * (CARD.w + GAP.down[0]) - GAP.down[0] + 2 * EDGE,
-        plan.layers * (CARD.h + GAP.down[1]) - GAP.down[1] + 2 * EDGE,
-      ],
-    };
+    const GAP = { across: [said ? 56 : 38, 20], rows: [said ? 44 : 34, 20], down: [14, 40] }; // px between cards
     const fit = ([w, h]) => Math.min(wide / w, high / h);
-    // Where the height is free, downward only if the way across cannot be read.
-    const down = high < Infinity ? fit(sizes.down) > fit(sizes.across) * 1.1 : fit(sizes.across) < SCALES[0];
-    const [w, h] = sizes[down ? "down" : "across"];
+    // What can be read without rolling goes before what cannot; of the rest, what rolls downwards alone.
+    const worth = ({ size: [w, h], liked }) => {
+      if (fit([w, h]) >= SCALES[0]) return 1 + liked * Math.min(1, fit([w, h]));
+      return Math.min(1, wide / w / SCALES[0]) / 2 + Math.min(1, high / h / SCALES[0]) / 10;
+    };
+    const inRows = (most) => {
+      const rows = rowsOf(plan, most);
+      const way = rows.length > 1 ? "rows" : "across";
+      if (way === "rows" && Math.max(...rows.map(([first, last]) => last - first + 1)) < LEAST_ROW) return [];
+      const liked = way === "rows" ? 1 - 0.03 * rows.length : 1.15;
+      return { way, liked, card: CARD, ...rowsLaid(plan, rows, CARD, GAP[way], EDGE) };
+    };
+    // Links that go past cards may be farther out than they are.
+    const below = (card) => {
+      const column = card.w + GAP.down[0];
+      const lines_ = plan.links.flatMap(({ through }) => through.map(([, place]) => place * column + card.w / 2));
+      const cards_ = plan.breadth * column - GAP.down[0];
+      const [west, east] = [Math.max(0, ...lines_.map((x) => 4 - x)), Math.max(0, ...lines_.map((x) => x + 4 - cards_))];
+      return {
+        way: "down",
+        liked: high < Infinity ? 0.95 : 0.5,
+        card,
+        size: [cards_ + west + east + 2 * EDGE, plan.layers * (card.h + GAP.down[1]) - GAP.down[1] + 2 * EDGE],
+        corner: ([layer, place]) => [EDGE + west + place * column, EDGE + layer * (card.h + GAP.down[1])],
+        folds: () => false,
+      };
+    };
+    const options = [inRows(plan.layers), below(CARD)];
+    if (wide < PHONE) options.push(below({ ...CARD, w: Math.min(CARD.w, NARROW) }));
+    for (let most = plan.layers - 1; most >= LEAST_ROW; most--) options.push(inRows(most));
+    const laid = options.flat().reduce((best, one) => (worth(one) > worth(best) + 1e-6 ? one : best));
+    const { card, corner, size: [w, h] } = laid;
+    const down = laid.way === "down";
     const scale = Math.max(SCALES[0], Math.min(high < Infinity ? SCALES[1] : 1, fit([w, h])));
-    const now = [down, w, h, scale.toFixed(3), wide, high, CARD.h].join(" ");
+    const now = [laid.way, w, h, scale.toFixed(3), wide, high, card.h].join(" ");
     if (now === drawn) return;
     drawn = now;
-    const gap = GAP[down ? "down" : "across"];
-    const corner = ([layer, place]) =>
-      down
-        ? [EDGE + place * (CARD.w + gap[0]), EDGE + layer * (CARD.h + gap[1])]
-        : [EDGE + layer * (CARD.w + gap[0]), EDGE + place * (CARD.h + gap[1])];
     const ends = (at, first) => {
       const [x, y] = corner(at);
-      if (down) return [x + CARD.w / 2, first ? y + CARD.h : y];
-      return [first ? x + CARD.w : x, y + CARD.h / 2];
+      if (down) return [x + card.w / 2, first ? y + card.h : y];
+      return [first ? x + card.w : x, y + card.h / 2];
     };
     const places = {};
     centres = {};
     for (const step of plan.steps) {
       const [x, y] = corner(step.at);
       places[step.name] = step.at;
-      centres[step.name] = [x + CARD.w / 2, y + CARD.h / 2];
+      centres[step.name] = [x + card.w / 2, y + card.h / 2];
       Object.assign(cards.get(step.name).card.style, {
-        left: `${x}px`, top: `${y}px`, width: `${CARD.w}px`, height: `${CARD.h}px`,
+        left: `${x}px`, top: `${y}px`, width: `${card.w}px`, height: `${card.h}px`,
       });
     }
     // The inputs of a step come in beside each other, in the order of where they come from.
@@ -190,9 +201,15 @@ async function render({ model, el, signal }) {
       const aside = (list.indexOf(link) - (list.length - 1) / 2) * 14;
       const end = ends(places[link.target], false);
       end[down ? 0 : 1] += aside;
-      const through = link.through.flatMap((at) => [ends(at, false), ends(at, true)]);
+      const stops = [places[link.source], ...link.through, places[link.target]];
+      let d = `M${ends(stops[0], true).join(" ")}`;
+      for (let i = 1; i < stops.length; i++) {
+        const [from_, to] = [ends(stops[i - 1], true), i < stops.length - 1 ? ends(stops[i], false) : end];
+        if (i > 1) d += `L${from_.join(" ")}`; // through the layer that it passes
+        d += laid.folds(stops[i - 1], stops[i]) ? laid.over(link, stops[i - 1], stops[i], from_, to) : bent(from_, to, down);
+      }
       const path = document.createElementNS(SVG, "path");
-      path.setAttribute("d", bent([ends(places[link.source], true), ...through, end], down));
+      path.setAttribute("d", d);
       path.setAttribute("class", `cw-link cw-link-${link.kind}`);
       path.setAttribute("marker-end", `url(#${id})`);
       path.dataset.from = link.source;
@@ -202,7 +219,8 @@ async function render({ model, el, signal }) {
     Object.assign(sheet.style, { width: `${w}px`, height: `${h}px`, transform: `scale(${scale})` });
     Object.assign(room.style, { width: `${w * scale}px`, height: `${h * scale}px` });
     el.dataset.scale = scale.toFixed(2);
-    el.dataset.way = down ? "down" : "across";
+    el.dataset.way = laid.way;
+    el.classList.toggle("cw-graph-narrow", card.w < Math.min(FULL.w, CARD.w));
   };
 
   const mark = () => {

@@ -79,7 +79,7 @@ class WorkflowGraph(Part):
         What to say while there are no steps.
     """
 
-    _esm = esm("graph.js")
+    _esm = esm("graph_rows.js", "graph.js")
 
     plan = Dict(help="Names, places and links: what changes only with the workflow").tag(sync=True)
     fill = Bool(False).tag(sync=True)

@@ -1,10 +1,12 @@
 """A drawn workflow in a browser: cards where the links end, states in words and shapes, and a way without a mouse."""
 
 from dataclasses import dataclass, field, replace
+from importlib.resources import files
 
 import pytest
 
 from cryowidgets.widgets.graph import WorkflowGraph
+from cryowidgets.workflow.reading import parse
 
 pytestmark = pytest.mark.browser
 
@@ -80,6 +82,36 @@ def test_links_end_at_their_cards_in_any_room_and_cards_do_not_overlap(stage, gr
     assert s.errors == []
 
 
+THROUGH = """() => [...document.querySelectorAll('#view .cw-link')].flatMap((path) => {
+  const length = path.getTotalLength(), all = [...document.querySelectorAll('#view .cw-node')];
+  const at = Array.from({ length: 61 }, (_, i) => path.getPointAtLength((length * i) / 60));
+  return all.filter((e) => at.some((p) => p.x > e.offsetLeft + 2 && p.x < e.offsetLeft + e.offsetWidth - 2 &&
+    p.y > e.offsetTop + 2 && p.y < e.offsetTop + e.offsetHeight - 2))
+    .map((e) => [path.dataset.from, path.dataset.to, e.dataset.name])
+})"""
+ROOM = """() => { const e = document.querySelector('#view .cw-graph-scroll');
+  return [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight] }"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1240, 560), (390, 560)])
+def test_a_long_workflow_is_broken_into_rows_and_is_seen_whole(stage, comms, width, height):
+    text = files("cryowidgets.templates").joinpath("live_to_map.json").read_text()
+    workflow, _ = parse(text)
+    graph = WorkflowGraph(fill=height > 0)
+    graph.show([Node(step.name, step.protocol, inputs=dict(step.inputs), done=7) for step in workflow.steps])
+    s = stage()
+    s.draw(graph, "view", f"width:{width}px;height:{f'{height}px' if height else 'auto'}")
+    s.settle("document.querySelectorAll('#view .cw-count-done').length === 18")
+    assert s.page.get_attribute("#view", "data-way") == ("rows" if width > 500 else "down")
+    assert float(s.page.get_attribute("#view", "data-scale")) >= 0.72
+    beyond = s.page.evaluate(ROOM)
+    assert beyond[0] <= 0 and (width < 500 or beyond[1] <= 0), "nothing rolls, and a phone downwards alone"
+    assert s.page.evaluate(THROUGH) == [], "no link runs through a card"
+    for x, y, left, top, right, bottom in s.page.evaluate(ENDS):
+        assert min(abs(x - left), abs(x - right), abs(y - top), abs(y - bottom)) < 1
+    assert s.errors == []
+
+
 def test_state_is_a_word_and_a_shape_and_texts_are_texts(stage, graph):
     s = stage()
     s.draw(graph, "view", "width:1500px")
@@ -145,15 +177,15 @@ def test_a_step_is_chosen_by_click_and_by_keys(stage, graph):
 
 def test_what_does_not_fit_is_made_smaller_and_then_scrolled(stage, comms):
     graph = WorkflowGraph(fill=True)
-    chain = [Node(f"s{i}", "AlignMovie", inputs={"movie": f"s{i - 1}"} if i else {}) for i in range(9)]
+    chain = [Node(f"s{i}", "AlignMovie", inputs={"movie": f"s{i - 1}"} if i else {}) for i in range(30)]
     graph.show(chain)
     s = stage()
     s.draw(graph, "view", "width:900px;height:200px")
-    s.settle(WHOLE)
+    s.settle(WHOLE.replace("8", "29"))
     assert float(s.page.get_attribute("#view", "data-scale")) == 0.72
     sizes = s.page.evaluate(
         "() => { const e = document.querySelector('#view .cw-graph-scroll'); return [e.scrollWidth, e.scrollHeight] }"
     )
-    assert sizes[0] > 900 and sizes[1] <= 200
+    assert sizes[0] <= 900 and sizes[1] > 200, "downwards alone"
     graph.show([])
     s.settle("document.querySelector('#view .cw-nothing').textContent === 'no steps yet'")
