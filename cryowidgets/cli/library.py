@@ -117,6 +117,7 @@ def describe(template: Template) -> str:
             "",
             table(("step", "parameter", "value"), rows) if rows else "Nothing is set otherwise than by default.",
         ]
+        lines += _watched(template.workflow)
     if template.questions:
         questions = [
             (q.id, q.label, q.type, q.unit, "must be answered" if q.default is None else q.default or "none")
@@ -124,6 +125,17 @@ def describe(template: Template) -> str:
         ]
         lines += ["", table(("question", "", "type", "unit", "default"), questions)]
     return "\n".join(lines)
+
+
+def _watched(workflow: Workflow) -> list[str]:
+    """What is watched otherwise than by default, and who is told."""
+    lines = []
+    for name, values in workflow.monitors.items():
+        said = "off" if values is False else ", ".join(f"{key} = {value}" for key, value in values.items())
+        lines.append(f"monitor {name}: {said}" if said else f"monitor {name}")
+    if workflow.channels:
+        lines.append(f"alerts go to {', '.join(workflow.channels)}")
+    return ["", *lines] if lines else []
 
 
 def graph(workflow: Workflow) -> list[str]:

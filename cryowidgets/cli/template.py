@@ -72,10 +72,13 @@ def template(
 
 def begin(folder: Path, name: str, filled: Workflow, start: bool = True, comment: str = "") -> Project:
     """Make the project, start its engine and its simulated microscope if it has one, and say how to look."""
-    from cryowidgets.project import Project
+    from cryowidgets.project import Project, watched
 
     made = Project.create(folder, name, filled, comment=comment)
     click.echo(f"{made.folder}: {' → '.join(made.steps)}")
+    unheard = watched.unheard(filled)
+    if unheard:
+        click.echo(f"  {unheard}")
     for part in filled.inert:
         click.echo(f"  {part.name} is kept but cannot be run here ({part.origin})")
     if start:

@@ -16,6 +16,7 @@ from cryowidgets import workflow
 from cryowidgets.engine import adding, inbox
 from cryowidgets.errors import ParameterError, ProjectError, WorkflowError
 from cryowidgets.model import Ctf, Micrograph
+from cryowidgets.project import watched
 from cryowidgets.project.steps import ProjectWorkflow, Step
 from cryowidgets.protocols import registry
 from cryowidgets.store import lock
@@ -107,6 +108,7 @@ class Project:
         if faults:
             raise WorkflowError("\n".join(faults))
         folder = Path(folder).absolute()
+        heads = _head(document) | watched.kept(document) | ({"comment": comment} if comment else {})
         store = Store.create(folder, name)
         try:
             if document.simulate is not None and not movies:
@@ -115,8 +117,10 @@ class Project:
                 steps = [_with(step, seen) if step.name == source else step for step in steps]
                 store.put("simulate", json.dumps(document.simulate))
             with store.transaction():
-                for key, value in {**_head(document), **({"comment": comment} if comment else {})}.items():
+                for key, value in heads.items():
                     store.put(key, value)
+                if unheard := watched.unheard(document):
+                    store.event("warning", unheard)
                 for step in workflow.ordered(steps):
                     adding.add_step(store, step)
         finally:
@@ -148,6 +152,7 @@ class Project:
             inert,
             category=kept.get("category", ""),
             simulate=simulate,
+            **watched.said(kept),
         )
 
     def simulate(self) -> subprocess.Popen | None:

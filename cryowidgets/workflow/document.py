@@ -12,7 +12,8 @@ A document is JSON. Only name, version and steps must be there::
          "label": "Motion", "comment": "for people", "after": ["movies"], "hold": true}
       ],
       "inert": [{"name": "masks", "origin": "scipion:SomeProtocol", "inputs": {"movies": "movies"}}],
-      "simulate": {"movies": 24, "every": 5}
+      "simulate": {"movies": 24, "every": 5},
+      "monitors": {"ctf": {"defocus_max": 30000}, "particles": false}, "channels": ["staff"]
     }
 
 What is asked has the type and the unit of the parameter that it fills; of a text a document may add ``"type": "file"``
@@ -28,6 +29,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cryowidgets.workflow.questions import SIMULATE, Question
+
+MONITORS, CHANNELS = "monitors", "channels"
 
 VERSION = 2
 """Version 1 had steps with name, protocol, params and inputs alone; it is read still."""
@@ -79,7 +82,8 @@ class Workflow:
     """A workflow document: its steps, those that cannot be run here, and the questions that it leaves open.
 
     Values that are asked for are not among the parameters of the steps. With `simulate` a project made of it has a
-    simulated microscope with these settings; see `simulation.Simulation`.
+    simulated microscope with these settings; see `simulation.Simulation`. `monitors` and `channels` say what is watched
+    in its sessions and who is told, see `watching`.
     """
 
     name: str
@@ -89,6 +93,8 @@ class Workflow:
     questions: tuple[Question, ...] = ()
     category: str = ""
     simulate: Mapping[str, Any] | None = None
+    monitors: Mapping[str, Any] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The document as text; `read` makes the same workflow of it.
@@ -101,6 +107,12 @@ class Workflow:
         if self.simulate is not None:
             content[SIMULATE] = dict(self.simulate)
         content["steps"] = [step.to_dict() for step in self.steps]
+        if self.monitors:
+            content[MONITORS] = {
+                name: values if values is False else dict(values) for name, values in self.monitors.items()
+            }
+        if self.channels:
+            content[CHANNELS] = list(self.channels)
         if self.inert:
             content["inert"] = [step.to_dict() for step in self.inert]
         parts = {part["name"]: part for part in (*content["steps"], *content.get("inert", ()))}

@@ -11,8 +11,9 @@ from typing import Any
 from cryowidgets.errors import CryowidgetsError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Parameter
+from cryowidgets.workflow import watching
 from cryowidgets.workflow.checks import check, near
-from cryowidgets.workflow.document import VERSION, Inert, StepSpec, Workflow
+from cryowidgets.workflow.document import CHANNELS, MONITORS, VERSION, Inert, StepSpec, Workflow
 from cryowidgets.workflow.questions import SIMULATE, TYPES, Question, spelled
 from cryowidgets.workflow.simulation import Simulation
 
@@ -66,7 +67,8 @@ class _Reading:
             self.faults.append("a microscope is simulated, but no step imports movies (ImportMovies)")
         if simulate is not None and any(part.name == SIMULATE for part in (*steps, *inert)):
             self.faults.append(f"a step beside a simulated microscope cannot be called {SIMULATE!r}")
-        self.faults += check(steps, inert)
+        monitors, channels = content.get(MONITORS, {}), content.get(CHANNELS, [])
+        self.faults += check(steps, inert) + watching.faults(monitors, channels)
         self._defaults(steps)
         return Workflow(
             content.get("name", ""),
@@ -76,6 +78,8 @@ class _Reading:
             tuple(self.questions.values()),
             content.get("category", ""),
             simulate,
+            monitors,
+            tuple(channel for channel in channels if isinstance(channel, str)),
         )
 
     def _parts(self, listed: list[Any], fields: Mapping[str, Any], what: str) -> Iterator[dict[str, Any]]:
@@ -213,6 +217,8 @@ _DOCUMENT = {
     "description": str,
     "category": str,
     SIMULATE: dict,
+    MONITORS: dict,
+    CHANNELS: list,
     "steps": list,
     "inert": list,
 }
