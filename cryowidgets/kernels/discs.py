@@ -38,20 +38,35 @@ def answers(
         An answer times its own tells, of a series of filters, which one has the size of the particle; without, the
         larger one always gains from the noise that it leaves out.
     """
-    height, width = signal.shape
     half = fft.rfft2(signal, workers=threads())
     squared = squared_frequency(signal.shape, pixel)
-    twice = np.full(squared.shape[1], 2.0)
-    twice[0] = 1.0
-    if width % 2 == 0:
-        twice[-1] = 1.0
-    found = np.empty((len(diameters), height, width), np.float32)
+    found = np.empty((len(diameters), *signal.shape), np.float32)
     spreads = np.empty(len(diameters))
     for i, (answer, diameter) in enumerate(zip(found, diameters, strict=True)):
         shape = difference(squared, diameter, ratio) if ratio else laplacian(squared, diameter)
-        spreads[i] = math.sqrt(float((shape**2 * twice).sum(dtype=np.float64)) / (height * width))
+        spreads[i] = _deviation(shape, signal.shape)
         answer[:] = fft.irfft2(half * (shape / np.float32(spreads[i])), s=signal.shape, workers=threads())
     return found, spreads
+
+
+def deviations(
+    shape: tuple[int, ...], pixel: float, diameters: np.ndarray, power: np.ndarray, ratio: float = 0.0
+) -> NDArray[np.float64]:
+    """Standard deviations of the same answers to noise whose power at `squared_frequency` is given."""
+    squared = squared_frequency(shape, pixel)
+    found = []
+    for diameter in diameters:
+        filter_ = difference(squared, diameter, ratio) if ratio else laplacian(squared, diameter)
+        found.append(_deviation(filter_ * np.sqrt(power), shape) / _deviation(filter_, shape))
+    return np.array(found)
+
+
+def _deviation(filter_: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Of white noise of variance 1 that was multiplied by a half transform."""
+    height, width = shape
+    squares = np.square(filter_).sum(axis=0, dtype=np.float64)
+    squares[1 : (width + 1) // 2] *= 2
+    return math.sqrt(float(squares.sum()) / (height * width))
 
 
 def squared_frequency(shape: tuple[int, ...], pixel: float) -> NDArray[np.float32]:

@@ -22,6 +22,8 @@ from cryowidgets.kernels.xp import asnumpy
 
 PER_DIAMETER = 16
 """Binned pixels across the smallest particle."""
+EDGE = 0.4
+"""Diameters of a middling particle from the side of the micrograph within which no centre is looked for."""
 BACKGROUND = 1.5
 """Standard deviation of the background in diameters of the largest particle."""
 OPAQUE = 0.15
@@ -55,6 +57,8 @@ class Ground:
         Standard deviation of the noise of a binned pixel.
     use : array (y, x), bool
         Where centres of particles may lie.
+    ice : array (y, x), bool
+        The same and the sides, where particles are cut off.
     step : int
         Pixels of the micrograph in a binned one.
     pixel : float
@@ -67,6 +71,7 @@ class Ground:
     signal: NDArray[np.float32]
     noise: NDArray[np.float32]
     use: NDArray[np.bool_]
+    ice: NDArray[np.bool_]
     step: int
     pixel: float
     counts: bool
@@ -132,11 +137,12 @@ def ground(
     else:
         noise = np.full_like(noise, np.sqrt(np.mean(np.square(signal[use]))))
     signal = np.where(use, signal, np.float32(0)) * np.float32(-1 if bright else 1)
-    margin = math.ceil(0.5 * smallest / pixel)
+    ice = use.copy()
+    margin = math.ceil(EDGE * middle / pixel)
     use[:margin] = use[-margin:] = use[:, :margin] = use[:, -margin:] = False
     if border.any():
         use &= ndimage.distance_transform_edt(~border) > margin
-    return Ground(signal, noise, use, step, pixel, counts)
+    return Ground(signal, noise, use, ice, step, pixel, counts)
 
 
 def emptiest(answer: np.ndarray, use: np.ndarray, diameter: float) -> float:

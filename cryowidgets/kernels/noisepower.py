@@ -9,11 +9,16 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from cryowidgets.cpu import threads
+from cryowidgets.kernels import peaks
 
 FAINT = 0.05
 """Power, relative to the highest, below which a band was filtered away and tells nothing."""
+QUIET = 0.5
+"""Least power of noise of electrons at any frequency, relative to that of the highest."""
 LAGS = 1.5
 """Diameters over which noise is compared with itself."""
+BESIDE = 0.65
+"""Diameters from a particle from which on there is noise: its image is wider than itself."""
 LEAST = 0.05
 """Share of the image that must be free of particles; else noise is taken to be white."""
 
@@ -37,6 +42,29 @@ class NoisePower:
 
 
 WHITE = NoisePower(np.array([0.0, 0.75]), np.ones(2))
+
+
+def between(
+    image: np.ndarray, answer: np.ndarray, use: np.ndarray, size: float, usual: float, counts: bool
+) -> NoisePower:
+    """Power of the noise between whatever looks like a particle, that is where an `answer` is high, in deviations.
+
+    Parameters
+    ----------
+    image, answer : array (y, x)
+        The image was divided by the deviation of its finest noise.
+    use : array (y, x), bool
+        Where there is ice.
+    size : float
+        Diameter of the particles, px.
+    usual : float
+        Deviation of the answer in noise.
+    counts : bool
+        See `noise_power`.
+    """
+    y, x = peaks.maxima(answer, 0.5 * size, peaks.LOWEST * usual)
+    free = peaks.away(use, np.stack([y, x], axis=-1), BESIDE * size)
+    return noise_power(image, free, size, counts)
 
 
 def noise_power(image: np.ndarray, free: np.ndarray, size: float, counts: bool) -> NoisePower:
@@ -75,5 +103,5 @@ def noise_power(image: np.ndarray, free: np.ndarray, size: float, counts: bool) 
     count = np.bincount(ring.ravel())
     curve = np.bincount(ring.ravel(), spectrum.ravel()) / count
     curve = ndimage.uniform_filter1d(curve, 3, mode="nearest")
-    curve = np.maximum(curve, 1.0 if counts else FAINT * curve.max())
+    curve = np.maximum(curve, QUIET if counts else FAINT * curve.max())
     return NoisePower(np.arange(len(curve)) / len(lags), curve)

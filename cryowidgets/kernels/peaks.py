@@ -15,14 +15,12 @@ CHANCE = 0.05
 """Places that noise alone may give in a micrograph, where no threshold is given."""
 FALSE = 0.05
 """Part of the places that may be noise, where there are more of them than that."""
-LOWEST = 3.5
+LOWEST = 3.0
 """No lower threshold is chosen."""
-WIDTH = 0.08
-"""Least width over which scores are counted to find a valley between two kinds of them, of their logarithm."""
-DIP = 0.7
-"""Depth of such a valley: of the lower of the two hills."""
-LEAST_KIND = 12
-"""Places of the higher kind, less than which tell nothing of its scores."""
+REFERENCE = 320
+"""Side in px of the fields of noise in which chance is counted."""
+COUNTED = 40
+"""Peaks of noise, the highest, of which chance is told."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +78,53 @@ def maxima(
     return y[taken], x[taken]
 
 
+def threshold(scores: np.ndarray, places: np.ndarray, use: np.ndarray, density: float, diameter: float) -> float:
+    """Threshold for the sorted scores, the highest first, of places (n, 2) in px of what was searched.
+
+    Noise of itself makes peaks everywhere, but none is found within a diameter (px) of a particle. So it is expected
+    only between those that are surely some, in as many cells as that is pixels times their `density`: see `cells_of`.
+    """
+    sure = scores > level(np.zeros(0), density * float(use.sum()))
+    free = away(use, np.rint(places[sure]).astype(int), diameter)
+    return level(scores, density * float(free.sum()))
+
+
 def level(scores: np.ndarray, cells: float) -> float:
-    """Threshold for sorted scores, the highest first, in an image of so many `cells`, squares of a filter's radius."""
+    """Threshold for sorted scores, the highest first, in so many `cells` where there may be noise.
+
+    Of the levels above which no more than `FALSE` of the places are noise, or `CHANCE` of them at all, that is taken
+    which promises the highest F1: what is found above a level and is not noise is particles.
+    """
     levels = np.arange(LOWEST, 9.0, 0.05)
     noise = expected_by_chance(levels, cells)
     found = np.searchsorted(-scores, -levels)
-    sure = levels[np.argmax(noise <= CHANCE)]
-    return float(min(sure, levels[np.argmax(noise <= np.maximum(CHANCE, FALSE * found))]))
+    kept = noise <= np.maximum(CHANCE, FALSE * found)
+    if not found[kept].any():
+        return float(levels[np.argmax(noise <= CHANCE)])
+    # So many at least, but for one deviation: else the best of many levels is that at which noise is a bit more.
+    particles = np.maximum(found - noise - np.sqrt(noise), 0)
+    promised = np.where(kept, particles / (found + particles.max()), -1)
+    return float(levels[np.argmax(promised)])
+
+
+def away(use: np.ndarray, places: np.ndarray, radius: float) -> NDArray[np.bool_]:
+    """Pixels in use that are farther than `radius` from all places (n, 2)."""
+    free = np.ones(use.shape, bool)
+    free[tuple(places.T)] = False
+    return use & (ndimage.distance_transform_edt(free) > radius) if len(places) else use
+
+
+def lowest(cells: float, room: float) -> float:
+    """No lower threshold is chosen in an image of so many `cells` that has `room` for so many particles."""
+    levels = np.arange(LOWEST, 9.0, 0.05)
+    return float(levels[np.argmax(expected_by_chance(levels, cells) <= max(CHANCE, FALSE * room))])
+
+
+def cells_of(chance: np.ndarray, radius: float) -> float:
+    """Independent places in a pixel of a score, from the highest maxima that it has in pure noise."""
+    heights = np.sort(chance[maxima(chance, radius)])[::-1]
+    rank = min(COUNTED, len(heights) // 4)  # the lower ones hide each other
+    return rank / float(expected_by_chance(float(heights[rank]), 1.0)) / chance.size
 
 
 def expected_by_chance(level: Any, cells: float) -> Any:
@@ -95,25 +133,6 @@ def expected_by_chance(level: Any, cells: float) -> Any:
     Their density goes as (t² − 1) exp(−t²/2) (Adler, The Geometry of Random Fields, 1981, ch. 6).
     """
     return cells * (level**2 - 1) * np.exp(-0.5 * level**2) / (2 * math.pi) ** 1.5
-
-
-def valley(scores: np.ndarray) -> float:
-    """Least frequent score between two kinds of them, of which the higher ones are many and stand apart; else 0.
-
-    What answers beside a particle, or half of one, is no chance; but where the filter fits, particles rise above it.
-    """
-    if len(scores) < LEAST_KIND:
-        return 0.0
-    logs = np.log(np.maximum(scores, 1e-3))
-    width = max(WIDTH, 0.3 * len(scores) ** -0.2)
-    grid = np.arange(math.log(LOWEST), logs.max() + 0.1, 0.02)
-    density = np.exp(-0.5 * np.square((grid[:, None] - logs) / width)).sum(axis=1)
-    top = int(np.argmax(np.where(grid > grid[0] + 2 * width, density * np.exp(grid), 0)))
-    left = np.maximum.accumulate(density[: top + 1])
-    depth = density[: top + 1] / np.maximum(np.minimum(left, density[top]), 1e-12)
-    low = int(np.argmin(depth))
-    enough = np.count_nonzero(logs > grid[low]) >= LEAST_KIND
-    return float(np.exp(grid[low])) if enough and depth[low] < DIP else 0.0
 
 
 def two_kinds(scores: np.ndarray) -> float:

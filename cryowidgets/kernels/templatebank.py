@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+SOFT = 0.1
+"""Width of the soft rim of spheres, the deviation of a Gaussian, in their radii: no molecule is one."""
 SPHERES = (0.8, 1.0, 1.25)
 """Diameters of the spheres that are tried, relative to that of the particle."""
 KEPT = 0.995
@@ -110,7 +112,8 @@ def _sphere(side: int, radius: float, hollow: float) -> NDArray[np.float32]:
     grid = (np.arange(4 * side) + 0.5) / 4 - 0.5 - side // 2  # finer by four, so that the rim is soft
     r2 = grid[:, None] ** 2 + grid**2
     thick = np.sqrt(np.maximum(radius**2 - r2, 0)) - np.sqrt(np.maximum((hollow * radius) ** 2 - r2, 0))
-    return thick.reshape(side, 4, side, 4).mean(axis=(1, 3)).astype(np.float32)
+    thick = thick.reshape(side, 4, side, 4).mean(axis=(1, 3))
+    return ndimage.gaussian_filter(thick, SOFT * radius).astype(np.float32)
 
 
 def _rim(picture: np.ndarray, y: np.ndarray, x: np.ndarray, size: float) -> float:

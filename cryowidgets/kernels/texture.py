@@ -10,11 +10,13 @@ which particles do, by more than chance; so an image of nothing gives nothing.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from cryowidgets.kernels import peaks
 from cryowidgets.kernels.ground import ground
@@ -38,6 +40,7 @@ SMALLEST = 0.4
 
 FEWEST = 20
 """Windows, less than which tell nothing."""
+_TOGETHER = 16  # references whose answers are held in memory
 
 Gaussian = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Mean (2,) and covariance (2, 2)."""
@@ -64,8 +67,7 @@ def find(
         Of the particles, Å; half or twice of it will do.
     threshold : float, optional
         Least score: by how many standard deviations of the noise a window differs from noise in the way in which
-        particles do. By default what noise alone reaches in `peaks.CHANCE` places of a micrograph, or, where there are
-        many particles, in `peaks.FALSE` of the places.
+        particles do. By default that which promises the highest F1: see `peaks.level`.
     apart : float
         Least distance of two particles, Å; 0 for 0.6 of the diameter.
     bright, masked : bool
@@ -97,7 +99,8 @@ def find(
     order = np.argsort(-score[y, x], kind="stable")
     y, x = y[order], x[order]
     if threshold is None and seen.counts:
-        least = peaks.level(score[y, x], seen.use.sum() / (0.5 * WINDOW * size) ** 2)
+        density = (0.5 * WINDOW * size) ** -2
+        least = peaks.threshold(score[y, x], np.stack([y, x], axis=-1), seen.use, density, size)
     above = score[y, x] > least
     y, x = y[above], x[above]
     return Found(
@@ -139,23 +142,40 @@ def answers(white: np.ndarray, use: np.ndarray, size: float) -> tuple[NDArray[np
     free = np.asarray(blocks.all(axis=(1, 3)))
     side = max(3, round(WINDOW * size / COARSE))
     half = side // 2
-    grid = np.stack(np.meshgrid(*[np.arange(side, n - side, max(half, 1)) for n in small.shape], indexing="ij"), -1)
-    grid = grid.reshape(-1, 2)
-    grid = grid[free[grid[:, 0], grid[:, 1]]] if len(grid) else grid
-    if len(grid) < FEWEST:
+    lines = [np.arange(side, n - side, half) for n in small.shape]
+    grid = np.stack(np.meshgrid(*lines, indexing="ij"), -1).reshape(-1, 2)
+    inside = free[grid[:, 0], grid[:, 1]] if len(grid) else np.zeros(0, bool)
+    if np.count_nonzero(inside) < FEWEST:
         return np.zeros(0), np.zeros((0, 2), np.int64)
+    grid = grid[inside]
     mean = ndimage.uniform_filter(small, side)
     vary = ndimage.uniform_filter(np.square(small), side) - np.square(mean)
     chosen = _references(grid, mean[tuple(grid.T)], vary[tuple(grid.T)], CONTAINER * size / COARSE)
-    spectrum = fft.rfft2(small)
+    windows = sliding_window_view(small, (side, side))
+    pictures = windows[chosen[:, 0] - half, chosen[:, 1] - half].reshape(len(chosen), -1)
+    pictures = pictures - pictures.mean(axis=1, keepdims=True)
     hits = np.zeros(len(grid))
-    for y, x in chosen:
-        window = small[y - half : y - half + side, x - half : x - half + side]
-        like = fft.irfft2(spectrum * np.conj(fft.rfft2(window - window.mean(), s=small.shape)), s=small.shape)
-        like = np.roll(like, (half, half), axis=(0, 1))
-        found = (ndimage.maximum_filter(like, side) - ndimage.uniform_filter(like, side))[tuple(grid.T)]
-        hits += found > found.min() + ANSWER * (found.max() - found.min())
+    every = windows.reshape(-1, side * side)
+    for first in range(0, len(pictures), _TOGETHER):
+        like = (pictures[first : first + _TOGETHER] @ every.T).reshape(-1, *windows.shape[:2])
+        found = _stand_out(like, lines, side)[:, inside]
+        low, high = found.min(axis=1, keepdims=True), found.max(axis=1, keepdims=True)
+        hits += (found > low + ANSWER * (high - low)).sum(axis=0)
     return hits, grid * COARSE + COARSE // 2
+
+
+def _stand_out(like: np.ndarray, lines: list[np.ndarray], side: int) -> np.ndarray:
+    """The highest of the answers (n, y, x) around each window on a grid, less their mean: (n, windows).
+
+    An answer stands at the corner of its window, `lines` are the middles.
+    """
+    top, total = like, like
+    for axis, line in ((2, lines[1]), (1, lines[0])):
+        step, first = int(line[1] - line[0]) if len(line) > 1 else 1, int(line[0]) - 2 * (side // 2)
+        parts = [slice(first + i, first + i + step * (len(line) - 1) + 1, step) for i in range(side)]
+        at: list[tuple[slice, ...]] = [(slice(None),) * axis + (part,) for part in parts]
+        top, total = reduce(np.maximum, [top[i] for i in at]), reduce(np.add, [total[i] for i in at])
+    return (top - total / np.float32(side * side)).reshape(len(like), -1)
 
 
 def learn(looks: np.ndarray, answered: np.ndarray, least: float, rounds: int = 10) -> tuple[Gaussian, Gaussian]:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from cryowidgets.kernels import noisepower, peaks, templatebank, templates
+from cryowidgets.kernels import noisepower, peaks, templatebank, templatepeaks, templates
 from cryowidgets.kernels.pickconsensus import pairs
+from cryowidgets.kernels.templatesearch import Search
 from tests.exposures import PLAIN, lens, projections, seen, to_be_found
 
 
@@ -20,13 +21,13 @@ def find(kind, seed=5, views=True, **options):
 
 
 @pytest.mark.parametrize(
-    ("kind", "views", "recall"), [("plain", True, 0.98), ("plain", False, 0.9), ("hard", True, 0.8)]
+    ("kind", "views", "recall"), [("plain", True, 0.98), ("plain", False, 0.97), ("hard", True, 0.85)]
 )
 def test_particles_are_found_and_little_else(kind, views, recall):
     found, truth, diameter = find(kind, views=views)
     near = 0.4 * diameter / PLAIN.pixel_size
     right = pairs(found.places, truth.positions, near)
-    assert len(right) >= (0.9 if views else 0.8) * len(found.places)
+    assert len(right) >= 0.92 * len(found.places)  # of the 5 % promised
     wanted = to_be_found(truth, diameter)
     assert len(pairs(found.places, wanted, near)) >= recall * len(wanted)
     assert (np.diff(found.scores) <= 0).all() and (found.scores > found.threshold).all()
@@ -56,14 +57,30 @@ def test_scores_are_deviations_of_the_noise():
     """Every template answers to white noise with deviation 1, and to itself with its length."""
     rng = np.random.default_rng(2)
     bank = templatebank.turned(rng.normal(size=(2, 24, 24)) + 1, 1.0, 20.0)
-    search = templates._Search(bank, noisepower.WHITE, 5.0, 100.0, None)
+    search = Search(bank, noisepower.WHITE, 5.0, 100.0, None)
     noise = rng.standard_normal((256, 300), np.float32)
-    fields, weights = search.fields(noise)
-    every = np.tensordot(weights, fields, 1)
+    every = np.tensordot(search.weights, search.fields(noise), 1)
     assert every.std(axis=(1, 2)) == pytest.approx(np.ones(len(bank)), abs=0.1)
     shown = search.shown(noise.shape, np.array([100]), np.array([90]), np.array([3]), np.array([12.0]))
-    fields, _ = search.fields(shown)
-    assert weights[3] @ fields[:, 100, 90] == pytest.approx(12.0, rel=0.05)
+    assert search.weights[3] @ search.fields(shown)[:, 100, 90] == pytest.approx(12.0, rel=0.05)
+
+
+def test_what_a_particle_does_beside_itself_is_taken_away():
+    """Of two particles side by side, two are left, as high as they were; their ends and the place between are none."""
+    search = Search(templatebank.spheres(20.0), noisepower.WHITE, 5.0, 100.0, None)
+    at = np.array([[100, 90], [100, 112], [60, 40]])
+    shown = search.shown((180, 200), *at.T, np.array([1, 1, 0]), np.array([20.0, 16.0, 9.0]))
+    fields = search.fields(shown)
+    score = templates.highest(fields, search.weights)
+    beside = np.array([[100, 101], [100, 83], [91, 90], [52, 40]])
+    y, x = np.concatenate([at, beside]).T
+    best = (search.weights @ fields[:, y, x]).argmax(axis=0)
+    assert score[100, 101] > 7  # it answers there as to a particle
+    chosen, heights, scores = templatepeaks.peeled(search, y, x, best, score[y, x], 6.0, 3.0)
+    assert list(chosen[:3]) == [0, 1, 2]
+    np.testing.assert_allclose(heights[:3], [20, 16, 9], rtol=0.1)
+    assert scores[0] == heights[0] and (scores[3:] < 3).all()
+    assert (scores <= heights).all()
 
 
 def test_coloured_noise_is_told_by_its_power():
@@ -102,10 +119,33 @@ def test_round_templates_are_not_turned_and_others_are():
         templatebank.turned(np.zeros((2, 20, 20)), 1.0, 15.0)
 
 
-def test_a_valley_lies_between_two_kinds_of_scores():
+def test_a_threshold_keeps_its_promise_and_lies_in_the_gap():
+    """Many faint particles: few of the places are noise. Bright ones: none is, though more would be allowed."""
     rng = np.random.default_rng(1)
-    low, high = 3.5 + rng.exponential(0.7, 200), rng.normal(12, 1.5, 100)
-    assert 6 < peaks.valley(np.r_[low, high]) < 9
-    assert peaks.valley(low) < 6
-    assert peaks.valley(rng.normal(9, 1.0, 100).clip(3.6)) < 7
-    assert peaks.valley(high[:5]) == 0
+    cells = 3000.0
+    t = np.linspace(2, 8, 6001)
+    below = peaks.expected_by_chance(t, cells)
+    false, lone = [], 0
+    for _ in range(20):
+        noise = np.interp(rng.uniform(0, below[0], rng.poisson(below[0])), below[::-1], t[::-1])
+        faint = rng.normal(5.0, 0.8, 200)
+        least = peaks.level(-np.sort(-np.r_[noise, faint]), cells)
+        false.append((noise > least).sum() / ((noise > least).sum() + (faint > least).sum()))
+        assert (faint > least).mean() > 0.9
+        bright = rng.normal(12.0, 1.0, 30)
+        least = peaks.level(-np.sort(-np.r_[noise, bright]), cells)
+        assert least < bright.min()
+        lone += (noise > least).sum()
+    assert np.mean(false) < 0.05 and lone <= 9
+    assert peaks.expected_by_chance(peaks.level(np.zeros(0), cells), cells) <= peaks.CHANCE
+
+
+def test_noise_is_expected_only_between_particles():
+    use = np.ones((200, 300), bool)
+    places = np.stack(np.meshgrid(np.arange(20.0, 200, 40), np.arange(20.0, 300, 40), indexing="ij"), -1).reshape(-1, 2)
+    assert peaks.away(use, places.astype(int), 20.0).mean() == pytest.approx(1 - np.pi / 4, abs=0.07)
+    scores = np.r_[np.full(len(places), 9.0), np.linspace(4.5, 3.0, 60)]
+    where = np.concatenate([places, np.random.default_rng(2).uniform(0, 200, (60, 2))])
+    crowded = peaks.threshold(scores, where, use, 0.02, 20.0)
+    assert crowded == peaks.level(scores, 0.02 * peaks.away(use, places.astype(int), 20.0).sum())
+    assert crowded <= peaks.level(scores, 0.02 * use.sum())
