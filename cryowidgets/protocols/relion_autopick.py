@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 from traitlets import Bool, Enum, Float, Unicode
 
-from cryowidgets.errors import ParameterError
+from cryowidgets.errors import ParameterError, ProgramError
 from cryowidgets.io import star
-from cryowidgets.io.coordinates import parse_star
+from cryowidgets.io.coordinates import Coordinates, parse_star
 from cryowidgets.model import NAN, Ctf, Micrograph, Picks
 from cryowidgets.protocols import cites, picking, relion_files
-from cryowidgets.protocols.external import Command, Program, command
+from cryowidgets.protocols.external import Command, Program, Run, command
 from cryowidgets.protocols.out import Out
+
+_NONE = re.compile(r"Total number of particles from \d+ micrographs is 0\b")
 
 
 def _blobs(protocol: RelionAutopick) -> bool:
@@ -44,7 +49,9 @@ class RelionAutopick(Program):
         advanced=True, when=_blobs
     )
     lowpass = Float(20.0, min=2, max=200, help="Low-pass filter").tag(unit="Å", advanced=True)
-    templates = Unicode("", help="MRC stack of templates").tag(group="Templates", when=_templates)
+    templates = Unicode(
+        "", help="MRC stack of templates, as bright as averages of normalised particles: scores go by that"
+    ).tag(group="Templates", when=_templates)
     template_pixel_size = Float(0.0, min=0, help="Pixel size of the templates; 0 for that of the micrograph").tag(
         unit="Å/px", group="Templates", when=_templates
     )
@@ -89,11 +96,22 @@ class RelionAutopick(Program):
             needed = None if blobs or not self.correct_ctf else ctf
             blocks = relion_files.micrographs(micrograph, needed, "micrograph.mrc")
             star.write(run.folder / "micrographs.star", blocks)
-            run(self.command())
-            with run.parsing():
-                found = parse_star(run.text("out/micrograph_autopick.star"), "micrograph_autopick.star")
+            found = self._found(run)
             threshold = NAN if blobs else self.threshold
             return picking.picked(found, micrograph, out, self.diameter_max, threshold, **run.made_by)
+
+    def _found(self, run: Run) -> Coordinates:
+        try:
+            said = run(self.command())
+        except ProgramError:
+            # Where there are no particles, 3.1 writes an empty file and crashes as it draws a diagram of them.
+            said = run.log.read_text(errors="replace")
+            if not _NONE.search(said):
+                raise
+        if _NONE.search(said):
+            return Coordinates(np.zeros((0, 2)), np.zeros(0))
+        with run.parsing():
+            return parse_star(run.text("out/micrograph_autopick.star"), "micrograph_autopick.star")
 
     def command(self) -> Command:
         """The command; it writes ``out/micrograph_autopick.star``."""

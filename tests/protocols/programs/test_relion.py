@@ -130,6 +130,19 @@ def test_blobs_become_picks(autopick, micrograph, ctf, out, project):
     assert read(project / picks.path).places.tolist() == [[30, 40], [10, 20]]
 
 
+@pytest.mark.parametrize("mode", ["works", "crashes"])
+def test_none_found_is_an_item_without_picks(autopick, micrograph, ctf, out, project, mode):
+    """RELION 3.1 crashes then, when all is done; its file is empty."""
+    (autopick.folder / "gives" / "out" / "micrograph_autopick.star").write_text("")
+    autopick.play(mode=mode, says=" Total number of particles from 1 micrographs is 0")
+    picks = RelionAutopick(executable=str(autopick.path)).process(micrograph, ctf, out)
+    out.commit()
+    assert picks.count == 0 and len(read(project / picks.path)) == 0
+    autopick.play(says=" Total number of particles from 1 micrographs is 20")
+    with pytest.raises(ProgramError, match="left empty|was ended by SIGABRT"):
+        RelionAutopick(executable=str(autopick.path)).process(micrograph, ctf, Out(project, "steps/one", "m002"))
+
+
 def test_templates_need_a_ctf(autopick, micrograph, out, tmp_path):
     mrc.write(tmp_path / "t.mrc", noise(16, 16))
     templates = RelionAutopick(executable=str(autopick.path), method="templates", templates=str(tmp_path / "t.mrc"))

@@ -72,6 +72,11 @@ def test_blobs_are_found_where_molecules_are(project, out, still, simulated):
     assert (away.min(1) < DIAMETER / 2).mean() > 0.8 and (away.min(0) < DIAMETER / 2).mean() > 0.7
 
 
+@needs(RelionAutopick)
+def test_none_found_is_an_item_without_picks(out, still):
+    assert RelionAutopick(log_threshold=10.0).process(*still, out).count == 0
+
+
 @needs(RelionExtract)
 @pytest.mark.parametrize("told", [{}, {"scale": 50}, {"scale": 64, "invert": False}])
 def test_our_particles_are_those_of_relion(project, still, simulated, told):
