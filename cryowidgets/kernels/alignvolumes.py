@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 import scipy.ndimage
-import scipy.optimize
 
 from cryowidgets import cpu
 from cryowidgets.kernels.directions import everywhere, turns
@@ -20,8 +19,13 @@ from cryowidgets.kernels.project3d import Transform, resized, transform
 
 _SIDE = 64  # px of the maps that are compared: enough for a hundredth of the box
 _COARSE, _FINE = 7.0, 18.0  # how many waves over the box are compared
-_STEP = 15.0  # degrees
-_KEPT, _CLIMBED = 24, 4  # rotations whose shift is looked for; of these, those that are refined
+_SCANNED, _STEP = 4.5, 15.0  # waves over the box by which all rotations are gone through, and degrees between these
+_KEPT, _CLIMBED = 16, 4  # rotations whose shift is looked for; of these, those that are refined
+_ROUGH, _ROUNDS = 5, 15  # steps of a climb of each that is refined, and of the best
+_GAIN, _NEAR = 2e-5, 1e-3  # it has arrived where a step gains less, or is of fewer rad and px
+_FARTHEST = 0.2, 2.0  # rad and px of one step
+_APART = 0.04  # rad between the two rotations by which it is seen how a map changes as it is turned
+_EITHER = np.concatenate([np.eye(3), -np.eye(3)]) * _APART / 2
 
 
 def align(
@@ -67,7 +71,7 @@ def align(
     if finest > 0:
         limit = min(limit, max(n * pixel_size / finest, 3.0))
     coarse, fine = min(_COARSE, limit), min(_FINE, limit)
-    to = _centre(b)
+    to = centre(b)
     best: tuple[float, np.ndarray, np.ndarray, bool] | None = None
     for mirrored in (False, True) if mirror else (False,):
         pair = Pair(mirror_image(a) if mirrored else a, b, coarse, fine)
@@ -109,30 +113,41 @@ class Pair:
     """Two maps whose transforms are compared; a shift is (x, y, z) in px."""
 
     def __init__(self, moving: np.ndarray, fixed: np.ndarray, coarse: float, fine: float) -> None:
-        self.side, self.moving, self.centre = fixed.shape[0], moving, _centre(moving)
+        self.side, self.centre = fixed.shape[0], centre(moving)
         self.ball = transform(moving, fine)
         other = transform(fixed, fine)
         even = _amplitudes(self.ball), _amplitudes(other)
         self.coarse, self.fine = (_level(other, radius, even) for radius in (coarse, fine))
         self.plain = _level(other, fine, None)
+        self.wave = -2j * np.pi / (self.side * self.ball.pad)
+        """What a step of the lattice times a shift is as a phase."""
 
     def trusted(self, rotation: np.ndarray, shift: np.ndarray) -> _Level:
         """The fine level, each shell weighted by how well the maps agree there: noise has no say."""
-        level, moved = self.plain, self._moved(self.plain, rotation)
-        turn = np.exp(-2j * np.pi / (self.side * self.ball.pad) * (level.points @ shift))
+        level, moved = self.plain, self.moved(self.plain, rotation[None])[0]
         shell = np.rint(np.linalg.norm(level.points, axis=1) / self.ball.pad).astype(int)
-        parts = np.real(level.fixed * np.conj(moved * turn)), np.abs(level.fixed) ** 2, np.abs(moved) ** 2
+        parts = (
+            np.real(level.fixed * np.conj(moved * self._phases(level, shift))),
+            np.abs(level.fixed) ** 2,
+            np.abs(moved) ** 2,
+        )
         cross, one, two = (np.bincount(shell, part) for part in parts)
         agreed = np.clip(cross / np.sqrt(np.maximum(one * two, 1e-30)), 1e-3, None)
         weights = (self.fine.weights * agreed[shell]).astype(np.float32)
         return _Level(level.points, level.fixed * weights, weights)
 
-    def _moved(self, level: _Level, rotation: np.ndarray) -> np.ndarray:
+    def moved(self, level: _Level, rotations: np.ndarray) -> np.ndarray:
+        """The map that moves at the points of a level, after rotations (r, 3, 3): (r, k) complex64."""
         from cryowidgets.kernels import alignvolumesloops
 
-        out = np.empty(len(level.points), np.complex64)
-        alignvolumesloops.turned(self.ball.values, level.points, np.ascontiguousarray(rotation, np.float32), out)
+        out = np.empty((len(rotations), len(level.points)), np.complex64)
+        alignvolumesloops.turned(self.ball.values, level.points, np.ascontiguousarray(rotations, np.float32), out)
         return out
+
+    def _phases(self, level: _Level, shift: np.ndarray) -> np.ndarray:
+        """What a shift (x, y, z) does to a transform at the points of a level: (k,) complex64."""
+        angle = level.points @ (self.wave.imag * shift).astype(np.float32)
+        return np.cos(angle) + np.complex64(1j) * np.sin(angle)
 
     def shifted(self, rotation: np.ndarray) -> np.ndarray:
         """The shift (x, y, z) of the highest correlation after a rotation, by pixels of a coarse box."""
@@ -140,66 +155,103 @@ class Pair:
         n = 4 * (int(_COARSE) + 1)
         cross = np.zeros((n, n, n // 2 + 1), np.complex64)
         kx, ky, kz = np.rint(level.points / self.ball.pad).astype(int).T
-        cross[kz, ky, kx] = level.fixed * np.conj(self._moved(level, rotation))
+        cross[kz, ky, kx] = level.fixed * np.conj(self.moved(level, rotation[None])[0])
         side = kx == 0  # the half plane that was left out
         cross[-kz[side], -ky[side], 0] = np.conj(cross[kz[side], ky[side], 0])
         correlation = scipy.fft.irfftn(cross, (n, n, n))
         place = np.array(np.unravel_index(int(np.argmax(correlation)), correlation.shape))
         return ((place + n // 2) % n - n // 2)[::-1] * self.side / n
 
+    def centred(self, rotations: np.ndarray, to: np.ndarray) -> np.ndarray:
+        """Correlations (r,) of few waves after rotations (r, 3, 3), the centre of mass brought to a place (x, y, z).
+
+        Both maps are shifted once, which is a fraction of the work of shifting one for each rotation.
+        """
+        near = np.linalg.norm(self.coarse.points, axis=1) <= _SCANNED * self.ball.pad
+        few = _Level(*(each[near] for each in (self.coarse.points, self.coarse.fixed, self.coarse.weights)))
+        m, reach = self.ball.values.shape[2] - 1, int(_SCANNED * self.ball.pad) + 2
+        cut, along = slice(m - reach, m + reach + 1), np.arange(-reach, reach + 1)
+        x, y, z = np.exp(-self.wave * along * self.centre[:, None]).astype(np.complex64)
+        lattice = self.ball.values[cut, cut, : reach + 1] * (z[:, None, None] * y[:, None] * x[reach:])
+        there = _Level(few.points, few.fixed * np.conj(self._phases(few, to)), few.weights)
+        return _correlations(lattice, there, rotations, np.zeros(rotations.shape[:2]))
+
     def scores(self, level: _Level, rotations: np.ndarray, shifts: np.ndarray) -> np.ndarray:
         """Correlations (r,) after rotations (r, 3, 3) and shifts (r, 3)."""
-        from cryowidgets.kernels import alignvolumesloops
+        return _correlations(self.ball.values, level, rotations, shifts / (self.side * self.ball.pad))
 
-        cross, power = np.empty(len(rotations)), np.empty(len(rotations))
-        turned = np.ascontiguousarray(rotations, np.float32)
-        moved = np.ascontiguousarray(shifts / (self.side * self.ball.pad), np.float32)
+    def climbed(
+        self, level: _Level, rotation: np.ndarray, shift: np.ndarray, rounds: int = _ROUNDS
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Correlation, rotation and shift of the maximum next to a rotation (3, 3) and a shift (3,).
 
-        def part(rows: tuple[int, int]) -> None:
-            some = slice(*rows)
-            alignvolumesloops.compare(
-                self.ball.values, level.points, level.fixed, level.weights,
-                turned[some], moved[some], cross[some], power[some],
-            )  # fmt: skip
-
-        cpu.each(part, cpu.bands(len(rotations)) if len(rotations) > 100 else [(0, len(rotations))])
-        own = float(np.sum(np.abs(level.fixed) ** 2 / level.weights))
-        return cross / np.sqrt(np.maximum(power * own, 1e-30))
+        By steps of Gauss and Newton: the rotation, shift and strength at which the map that moves, as it changes with
+        them here, comes nearest to the other; a step that leads downhill is tried again at a quarter of its length.
+        """
+        root = np.sqrt(level.weights)
+        along = np.ascontiguousarray(level.points.T) * np.complex64(self.wave)
+        target = level.fixed / root
+        best, step = -np.inf, np.zeros(6)
+        for _ in range(rounds):
+            to = turns(step[None, :3])[0] @ rotation, shift + step[3:]
+            phase = root * self._phases(level, to[1])
+            moved = self.moved(level, to[0][None])[0] * phase
+            value = float(np.vdot(moved, target).real / max(np.linalg.norm(moved) * np.linalg.norm(target), 1e-30))
+            if value > best:
+                gain, best, (rotation, shift) = value - best, value, to
+                if gain < _GAIN:
+                    break
+                either = self.moved(level, turns(_EITHER) @ rotation) * phase
+                step = _step(target, np.concatenate([moved[None], (either[:3] - either[3:]) / _APART, along * moved]))
+            else:
+                step = step / 4
+                if np.abs(step).max() < _NEAR:
+                    break
+        return best, rotation, shift
 
 
 def _search(pair: Pair, to: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Correlation, rotation and shift (x, y, z) of the best."""
     rotations = everywhere(_STEP)
-    shifts = to - rotations @ pair.centre
-    scores = pair.scores(pair.coarse, rotations, shifts)
-    kept = np.argsort(-scores)[:_KEPT]
-    shifts = np.stack([pair.shifted(rotations[i]) for i in kept])
-    rotations = rotations[kept]
+    rotations = rotations[np.argsort(-pair.centred(rotations, to))[:_KEPT]]
+    shifts = np.stack([pair.shifted(rotation) for rotation in rotations])
     order = np.argsort(-pair.scores(pair.coarse, rotations, shifts))[:_CLIMBED]
-    climbed = [_climb(pair, pair.coarse, rotations[i], shifts[i], 0.13, 1.5) for i in order]
+    climbed = [pair.climbed(pair.coarse, rotations[i], shifts[i], _ROUGH) for i in order]
     _, rotation, shift = max(climbed, key=lambda found: found[0])
-    _, rotation, shift = _climb(pair, pair.trusted(rotation, shift), rotation, shift, 0.03, 0.3)
+    _, rotation, shift = pair.climbed(pair.trusted(rotation, shift), rotation, shift)
     value = float(pair.scores(pair.plain, rotation[None], shift[None])[0])
     return value, rotation, shift
 
 
-def _climb(
-    pair: Pair, level: _Level, rotation: np.ndarray, shift: np.ndarray, angle: float, distance: float
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """The nearest maximum: steps of `angle` rad and `distance` px to begin with."""
-    scale = np.array([angle] * 3 + [distance] * 3)
+def _step(target: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Turn (rad) and shift (px), (6,): `columns` (7, k) are the map that moves, and how it changes with each."""
+    real = np.ascontiguousarray(columns, np.complex64).view(np.float32)
+    gram, right = (real @ real.T).astype(float), (real @ target.astype(np.complex64).view(np.float32)).astype(float)
+    gram[np.diag_indices(7)] *= 1 + 1e-4
+    part = np.linalg.lstsq(gram, right, rcond=None)[0]
+    if not part[0] > 0:
+        return np.zeros(6)
+    step = part[1:] / part[0]
+    lengths = np.repeat([np.linalg.norm(step[:3]), np.linalg.norm(step[3:])], 3)
+    return step * np.minimum(1, np.repeat(_FARTHEST, 3) / np.maximum(lengths, 1e-12))
 
-    def at(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return turns(x[None, :3] * angle)[0] @ rotation, shift + x[3:] * distance
 
-    def loss(x: np.ndarray) -> float:
-        turned, moved = at(x)
-        return -float(pair.scores(level, turned[None], moved[None])[0])
+def _correlations(lattice: np.ndarray, level: _Level, rotations: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """Correlations (r,) of a lattice after rotations (r, 3, 3) and shifts (r, 3), in sides of the lattice."""
+    from cryowidgets.kernels import alignvolumesloops
 
-    start = np.concatenate([np.zeros((1, len(scale))), np.eye(len(scale))]) - 0.15
-    options = {"initial_simplex": start, "xatol": 5e-3, "fatol": 1e-6, "maxfev": 200, "adaptive": True}
-    found = scipy.optimize.minimize(loss, start[0], method="Nelder-Mead", options=options)
-    return -float(found.fun), *at(found.x)
+    cross, power = np.empty(len(rotations)), np.empty(len(rotations))
+    turned, moved = (np.ascontiguousarray(each, np.float32) for each in (rotations, shifts))
+
+    def part(rows: tuple[int, int]) -> None:
+        some = slice(*rows)
+        alignvolumesloops.compare(
+            lattice, level.points, level.fixed, level.weights, turned[some], moved[some], cross[some], power[some]
+        )
+
+    cpu.each(part, cpu.bands(len(rotations)) if len(rotations) > 100 else [(0, len(rotations))])
+    own = float(np.sum(np.abs(level.fixed) ** 2 / level.weights))
+    return cross / np.sqrt(np.maximum(power * own, 1e-30))
 
 
 def _level(other: Transform, radius: float, even: tuple[np.ndarray, np.ndarray] | None) -> _Level:
@@ -229,7 +281,7 @@ def _amplitudes(ball: Transform) -> np.ndarray:
     return np.sqrt(np.maximum(power, 1e-4 * power[1:].max()))
 
 
-def _centre(volume: np.ndarray) -> np.ndarray:
+def centre(volume: np.ndarray) -> np.ndarray:
     """Centre of mass (x, y, z) of what stands out, px from voxel n // 2."""
     smooth = scipy.ndimage.gaussian_filter(volume, volume.shape[0] / 32)
     above = np.clip(smooth - 0.2 * smooth.max(), 0, None)

@@ -24,12 +24,16 @@ def compare(
     for r in range(turns.shape[0]):
         t = turns[r]
         sx, sy, sz = shifts[r, 0], shifts[r, 1], shifts[r, 2]
-        total, square = 0.0, 0.0
+        still = sx == 0 and sy == 0 and sz == 0
+        total, square = np.float32(0), np.float32(0)
         for k in range(points.shape[0]):
             a, b, c = points[k, 0], points[k, 1], points[k, 2]
             value = _at(lattice, t, a, b, c)
             re, im = value.real, value.imag
             square += weights[k] * (re * re + im * im)
+            if still:
+                total += fixed[k].real * re + fixed[k].imag * im
+                continue
             angle = whole * (a * sx + b * sy + c * sz)
             co, si = np.cos(angle), np.sin(angle)
             total += fixed[k].real * (re * co + im * si) + fixed[k].imag * (im * co - re * si)
@@ -37,10 +41,12 @@ def compare(
 
 
 @compiled
-def turned(lattice: np.ndarray, points: np.ndarray, turn: np.ndarray, out: np.ndarray) -> None:
-    """Values (k,) complex64 of the map that moves, at points (k, 3), after one rotation (3, 3)."""
-    for k in range(points.shape[0]):
-        out[k] = _at(lattice, turn, points[k, 0], points[k, 1], points[k, 2])
+def turned(lattice: np.ndarray, points: np.ndarray, turns: np.ndarray, out: np.ndarray) -> None:
+    """Values (r, k) complex64 of the map that moves, at points (k, 3), after rotations (r, 3, 3)."""
+    for r in range(turns.shape[0]):
+        t = turns[r]
+        for k in range(points.shape[0]):
+            out[r, k] = _at(lattice, t, points[k, 0], points[k, 1], points[k, 2])
 
 
 @compiled
