@@ -25,6 +25,8 @@ PIXEL = 1.3
 BOX = 32
 WINDOW = 3  # wavelengths of the coarser side: so far from the plane is a window
 WAYS = ["halves", "single"]
+KINDS = ["noise", "phases", "molecule"]
+FIRST = 5000  # seed of the trials with a wrong map; none of them was looked at before the setting was made
 
 
 def main() -> None:
@@ -33,6 +35,8 @@ def main() -> None:
     parser.add_argument("--box", type=int, default=128)
     parser.add_argument("--only", nargs="*", default=["phantom", "blur", "time", "wrong", "error"])
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--levels", nargs="*", type=float, default=[0.5, 1.0])
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=KINDS)
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS)
     options = parser.parse_args()
     WAYS[:] = options.ways
@@ -45,7 +49,7 @@ def main() -> None:
         for box in (128, 256):
             duration(box, seeds[0])
     if "wrong" in options.only:
-        wrong(options.trials)
+        wrong(options.trials, options.levels, options.kinds)
     if "error" in options.only:
         for seed in seeds:
             error(seed)
@@ -105,8 +109,13 @@ def duration(box: int, seed: int) -> None:
     print()
 
 
-def several(seed: int, good: int, bad: int, level: float, uneven: bool = False) -> tuple[list, np.ndarray, np.ndarray]:
-    """Maps of a molecule with noise, turned, shifted and mirrored by lot, and of others; which these are; the truth."""
+def several(
+    seed: int, good: int, bad: int, level: float, kind: str = "molecule", uneven: bool = False
+) -> tuple[list, np.ndarray, np.ndarray]:
+    """Maps of a molecule with noise, turned, shifted and mirrored by lot, and wrong ones; which these are; the truth.
+
+    A wrong map is one of another molecule, or random: nothing but noise, or the phases of a good one by lot.
+    """
     rng = np.random.default_rng(seed)
     own = particles.simulate(1, box=BOX, pixel_size=320 / BOX, seed=1000 + seed).density[0]
     maps = []
@@ -114,26 +123,42 @@ def several(seed: int, good: int, bad: int, level: float, uneven: bool = False) 
     place = rng.uniform(-0.15 * BOX, 0.15 * BOX, 3)
     hot = np.exp(-sum((a - p) ** 2 for a, p in zip(axes, place, strict=True)) / (0.2 * BOX) ** 2)
     for i in range(good + bad):
-        shown = (
-            own if i < good else particles.simulate(1, box=BOX, pixel_size=320 / BOX, seed=9000 + seed + i).density[0]
-        )
+        shown = own
+        if i >= good and kind == "molecule":
+            shown = particles.simulate(1, box=BOX, pixel_size=320 / BOX, seed=9000 + seed + i).density[0]
         noise = gaussian_filter(rng.standard_normal(shown.shape), 0.7)
         noise *= level * shown.std() / noise.std() * (0.3 + 3 * hot if uneven else 1)
         turn = Rotation.random(random_state=int(rng.integers(2**31))).as_matrix()
         pose = Pose(turn, rng.uniform(-1.5, 1.5, 3), bool(rng.random() < 0.5))
-        maps.append(pose.apply((shown + noise).astype(np.float32)) if i else (shown + noise).astype(np.float32))
+        made = (shown + noise).astype(np.float32)
+        if i >= good and kind == "noise":
+            made = rng.standard_normal(made.shape).astype(np.float32)
+        elif i >= good and kind == "phases":
+            lots = np.fft.rfftn(rng.standard_normal(made.shape))
+            made = np.fft.irfftn(np.abs(np.fft.rfftn(made)) * lots / np.abs(lots), made.shape, axes=(0, 1, 2)).astype(
+                np.float32
+            )
+        maps.append(pose.apply(made) if i else made)
     order = rng.permutation(good + bad)
     return [maps[i] for i in order], order >= good, own
 
 
-def wrong(trials: int) -> None:
-    found, spent = 0, time.process_time()
-    for seed in range(trials):
-        maps, bad, _ = several(seed, 3, 1, (0.5, 1.0)[seed % 2])
-        found += bool((volumeconsensus.consensus(maps, [320 / BOX] * 4).kept == ~bad).all())
-        if seed % 10 == 9 or seed == trials - 1:
-            print(f"one wrong map of four left out, and no other: {found} of {seed + 1}", end="")
-            print(f", {(time.process_time() - spent) / (seed + 1):.1f} CPU s each", flush=True)
+def wrong(trials: int, levels: list[float], kinds: list[str]) -> None:
+    """One wrong map among three good ones, on seeds from 5000 on."""
+    print("wrong map  noise  trials  left out  and no good one  said that it cannot be told   CPU s each")
+    for kind in kinds:
+        for level in levels:
+            counts, spent = np.zeros(3, int), time.process_time()
+            for seed in range(FIRST, FIRST + trials):
+                maps, bad, _ = several(seed, 3, 1, level, kind)
+                made = volumeconsensus.consensus(maps, [320 / BOX] * 4)
+                out = ~made.kept
+                counts += [out[bad].all(), (out == bad).all(), "told" in made.reason or "chance" in made.reason]
+            each = (time.process_time() - spent) / trials
+            print(
+                f"{kind:9}  {level:5g}  {trials:6}  {counts[0]:8}  {counts[1]:15}  {counts[2]:27}   {each:10.1f}",
+                flush=True,
+            )
 
 
 def error(seed: int) -> None:

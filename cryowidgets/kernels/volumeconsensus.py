@@ -1,8 +1,9 @@
 """One map out of several of the same particle: those that agree are averaged, and what does not belong is left out.
 
-Maps are brought to one box and pixel size, laid onto each other two by two, and compared by their Fourier shell
-correlation. The one that agrees best with all others gives the frame; the average is weighted by how well each agrees,
-all of them at the same strength in each shell.
+Maps are brought to one box and pixel size, freed of what is far from the particle, laid onto each other two by two, and
+compared by their Fourier shell correlation; so are unrelated maps, which shows what chance does. The map that agrees
+best with all others gives the frame; the average is weighted by how well each agrees, all of them at the same strength
+in each shell.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import scipy.ndimage
 from cryowidgets import cpu
 from cryowidgets.kernels import alignvolumes
 from cryowidgets.kernels.fsc import MAPS, crossing, fsc, irfftn, rfftn, shell_numbers, space_weight
-from cryowidgets.kernels.project3d import fitted
+from cryowidgets.kernels.mapgroups import Groups, together
+from cryowidgets.kernels.project3d import fitted, resized
+from cryowidgets.kernels.unrelated import ball, unrelated
 
-AGREES = 0.75
-"""Least agreement of a map with the others, as a part of what is usual among the better half of them."""
+AGREES = 0.5
+"""Least agreement of a map with the others: 0 as unrelated maps by chance, 1 as the others among each other."""
 
-_WAVES = 2.6  # over the particle, to which maps of different particles may agree once they are laid on each other
 _SAME = 0.999  # correlation from which on in every shell there is nothing to be moved
-_LEAST = 3  # maps, below which none can be left out: of two that differ nobody knows which is wrong
+_UNRELATED = 6  # maps that are tried, to know what chance does
+_SIDE = 64  # px of these: what is finer, unrelated maps do not share
+_LEAST = 4.0  # px: the smallest particle that is looked at alone
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ class Consensus:
     weights: np.ndarray
     """(maps,) float64; their sum is 1, and 0 stands for maps left out."""
     agreement: np.ndarray
-    """(maps, maps) mean correlation of two maps up to where most agree."""
+    """(maps, maps) mean correlation of two maps up to where those that are kept agree."""
+    chance: float
+    """What of that unrelated maps reach; NaN where maps are all the same."""
     resolution: np.ndarray
     """(maps, maps) Å to which two maps agree, at a correlation of one half; NaN where they do not."""
     medoid: int
@@ -95,7 +101,9 @@ def consensus(
     aligned : bool
         Whether maps lie on each other already.
     agrees : float
-        Maps that agree with the others less than this part of what is usual are left out.
+        Maps that agree with the others less than this are left out, where 0 is as unrelated maps agree by chance, and
+        1 as the others among each other. Where no maps agree beyond chance, or two groups of them that are equally
+        large, none is left out: nobody can tell which is wrong.
 
     Raises
     ------
@@ -109,15 +117,20 @@ def consensus(
             raise ValueError(f"a map of {volume.shape} at {size:g} Å/px: give cubes with their pixel sizes.")
     maps, pixel_size = common(volumes, pixel_sizes)
     count = len(maps)
+    balls = _balls(maps)
+    bare = [density * within for density, within in zip(maps, balls, strict=True)]
     pairs = [(i, j) for j in range(count) for i in range(j)]
-    found = cpu.each(lambda pair: _pair(maps[pair[1]], maps[pair[0]], pixel_size, mirror, aligned), pairs)
-    frequency = fsc(maps[0], maps[0])[0]
+    found = cpu.each(lambda pair: _pair(bare[pair[1]], bare[pair[0]], mirror, aligned), pairs)
+    frequency = fsc(bare[0], bare[0])[0]
     curves = np.ones((count, count, len(frequency)))
     for (i, j), (_, curve) in zip(pairs, found, strict=True):
         curves[i, j] = curves[j, i] = curve
     resolution = np.array([[crossing(frequency, c, MAPS, pixel_size) for c in row] for row in curves])
-    agreement = _agreement(curves, frequency)
-    kept = _kept(agreement, agrees)
+    if count > 1 and not curves[..., 1:].min() > _SAME:
+        groups = together(curves, *_by_chance(bare, balls, mirror, aligned), agrees)
+    else:
+        groups = Groups(np.ones(count, bool), curves[..., 1:].mean(axis=2), np.nan, count > 1, False)
+    kept, agreement = groups.kept, groups.agreement
     others = agreement - np.diag(np.diag(agreement))
     medoid = int(np.argmax(np.where(kept, others @ kept, -np.inf)))
     poses = [Pose(np.eye(3), np.zeros(3), False)] * count
@@ -130,8 +143,8 @@ def consensus(
     weights /= weights.sum()
     average, deviation = _averaged(maps, poses, weights, medoid, frequency, curves, pixel_size)
     return Consensus(
-        average, deviation, pixel_size, kept, weights, agreement, resolution, medoid, tuple(poses),
-        _reason(kept, resolution, extent(maps[medoid]) * pixel_size),
+        average, deviation, pixel_size, kept, weights, agreement, groups.chance, resolution, medoid, tuple(poses),
+        _reason(groups, resolution),
     )  # fmt: skip
 
 
@@ -157,43 +170,40 @@ def extent(volume: np.ndarray) -> float:
     return 2 * float(np.sqrt(5 / 3 * (squares * mass).sum() / mass.sum()))
 
 
-def _pair(
-    moving: np.ndarray, fixed: np.ndarray, pixel_size: float, mirror: bool, aligned: bool
-) -> tuple[Pose, np.ndarray]:
+def _balls(maps: list[np.ndarray]) -> list[np.ndarray]:
+    """A ball about each particle, all of one size: noise far from it says nothing, and is most of what there is."""
+    sizes = [size for size in map(extent, maps) if size > 0]
+    radius = max(float(np.median(sizes)), _LEAST) if sizes else len(maps[0])
+    return [ball(density.shape, alignvolumes.centre(density)[::-1], radius) for density in maps]
+
+
+def _pair(moving: np.ndarray, fixed: np.ndarray, mirror: bool, aligned: bool) -> tuple[Pose, np.ndarray]:
     """How one map lies on another, and how they correlate then; where they lie so already, nothing is moved."""
     still, plain = Pose(np.eye(3), np.zeros(3), False), fsc(moving, fixed)[1]
     if aligned or plain[1:].min() > _SAME:
         return still, plain
-    rotation, shift, mirrored, _ = alignvolumes.align(moving, fixed, pixel_size, mirror)
+    rotation, shift, mirrored, _ = alignvolumes.align(moving, fixed, mirror=mirror)
     pose = Pose(rotation, shift, mirrored)
     curve = fsc(pose.apply(moving), fixed)[1]
     return (pose, curve) if curve[1:].mean() > plain[1:].mean() else (still, plain)
 
 
-def _agreement(curves: np.ndarray, frequency: np.ndarray) -> np.ndarray:
-    """Mean correlation of two maps over all waves up to where the better half of all pairs falls to one half."""
-    count = len(curves)
-    if count < 2:
-        return np.ones((1, 1))
-    upper = curves[np.triu_indices(count, 1)]
-    ends = np.sort([np.argmax(np.append(c[1:] < MAPS, True)) for c in upper])
-    end = int(ends[len(ends) * 3 // 4]) + 1
-    volume = np.arange(1, end + 1) ** 2.0  # waves in a shell
-    agreement = curves[:, :, 1 : end + 1] @ volume[: curves.shape[2] - 1] / volume[: curves.shape[2] - 1].sum()
-    return agreement
+def _by_chance(
+    maps: list[np.ndarray], balls: list[np.ndarray], mirror: bool, aligned: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of maps with unrelated ones (tried, shells); which map these are like, and which they lie on."""
+    count, side = len(maps), min(len(maps[0]), _SIDE)
+    number = np.arange(_UNRELATED)
+    like = number % count
+    of = np.stack([like, (like + 1 + number // count % (count - 1)) % count], axis=1)
 
+    def one(number: int) -> np.ndarray:
+        moving, fixed = (resized(maps[i], side) for i in of[number])
+        made = unrelated(moving, np.clip(resized(balls[of[number, 0]], side), 0, 1), number)
+        return _pair(made, fixed, mirror, aligned)[1]
 
-def _kept(agreement: np.ndarray, agrees: float) -> np.ndarray:
-    """Maps that agree with others nearly as well as is usual among the better half of the maps."""
-    count = len(agreement)
-    if count < _LEAST:
-        return np.ones(count, bool)
-    off = agreement - 2 * np.eye(count)
-    nearest = np.sort(off, axis=1)[:, ::-1]
-    half = max(count // 2, 1)  # the better half of the others
-    own = nearest[:, :half].mean(axis=1)
-    usual = np.median(np.sort(own)[count // 2 :])
-    return own >= agrees * usual
+    curves = np.stack(cpu.each(one, number))
+    return np.pad(curves, [(0, 0), (0, len(maps[0]) // 2 + 1 - curves.shape[1])]), of
 
 
 def _averaged(
@@ -234,33 +244,27 @@ def _alike(volume: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return irfftn(own, shape)
 
 
-def _reason(kept: np.ndarray, resolution: np.ndarray, size: float) -> str:
+def _reason(groups: Groups, resolution: np.ndarray) -> str:
+    kept = groups.kept
     if len(kept) < 2:
         return "one map alone agrees with nothing"
-    if kept.sum() < 2:
-        return "no two maps agree"
     among = resolution[np.ix_(kept, kept)][~np.eye(int(kept.sum()), dtype=bool)]
     coarse = float(np.median(np.where(np.isfinite(among), among, np.inf)))
-    if not coarse < size / _WAVES:
-        known = f"{coarse:.0f} Å" if np.isfinite(coarse) else "nothing"
-        return f"maps agree to {known} only, as maps of different particles of {size:.0f} Å do by chance"
+    if groups.rivals:
+        return "maps fall into two groups that are equally large: which of them is right cannot be told"
+    if not groups.told:
+        known = f"to {coarse:.0f} Å only" if np.isfinite(coarse) else "to nothing"
+        return f"maps agree {known}, no better than maps of different particles do by chance: none is left out"
     if kept.sum() <= len(kept) / 2:
         return f"only {kept.sum()} of {len(kept)} maps agree"
     return ""
 
 
 def _resampled(volume: np.ndarray, part: float) -> np.ndarray:
-    """A map with 1 / `part` as large pixels, by leaving out the waves that these cannot hold."""
-    n = len(volume)
+    """A map with 1 / `part` as large pixels, in a box as near to its own as whole pixels allow."""
     if part > 1 - 1e-6:
         return volume
-    lengths = np.arange(n, n + 32)
+    lengths = np.arange(len(volume), len(volume) + 32)
     wanted = lengths * part
     best = int(np.argmin(np.abs(wanted - np.rint(wanted)) / wanted))
-    padded = fitted(volume, int(lengths[best]))
-    m = round(float(wanted[best]))
-    turn = np.concatenate([np.arange((m + 1) // 2), np.arange(-(m // 2), 0)])
-    half = rfftn(padded)[np.ix_(turn, turn, np.arange(m // 2 + 1))]
-    move = np.exp(2j * np.pi * turn * (len(padded) // 2 / len(padded) - m // 2 / m))  # middle voxel to middle voxel
-    half = half * (move[:, None, None] * move[:, None] * move[: m // 2 + 1]) * (m / len(padded)) ** 3
-    return irfftn(half.astype(np.complex64), (m, m, m))
+    return resized(fitted(volume, int(lengths[best])), round(float(wanted[best])))

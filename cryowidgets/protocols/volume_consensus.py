@@ -17,9 +17,10 @@ from cryowidgets.protocols.out import Out
 class VolumeConsensus(Protocol):
     """Average two to five maps of one particle, and leave out those that do not agree with the others.
 
-    Maps are brought to one pixel size, turned, shifted and if need be mirrored to lie on each other. Of three or more,
-    one that agrees with the others much less than is usual among them is left out. What remains is averaged, weighted
-    by how well each map agrees. Of two that differ nobody can tell which is right, and that is said.
+    Maps are brought to one pixel size, turned, shifted and if need be mirrored to lie on each other. How well unrelated
+    maps would lie on them is tried too: one that agrees with the others hardly better than those is left out. What
+    remains is averaged, weighted by how well each map agrees. Where none agree beyond chance, or two groups are equally
+    large, nobody can tell which is right, and that is said.
     """
 
     takes = {
@@ -32,7 +33,10 @@ class VolumeConsensus(Protocol):
     gives = Volume
 
     least_agreement = Float(
-        volumeconsensus.AGREES, min=0, max=1, help="Least agreement of a map, as a part of what is usual among the maps"
+        volumeconsensus.AGREES,
+        min=0,
+        max=1,
+        help="Least agreement of a map: 0 as unrelated maps by chance, 1 as the others among each other",
     )
     mirror = Bool(True, help="Maps may be of the other hand, as those of initial models are")
 

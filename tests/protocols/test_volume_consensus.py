@@ -30,7 +30,7 @@ def process(folder, *volumes, **values):
 
 
 def test_maps_that_agree_give_one_with_every_file(tmp_path):
-    noise = 0.3 * MOLECULE.std() * np.random.default_rng(1).standard_normal((2, *MOLECULE.shape)).astype(np.float32)
+    noise = 1.0 * MOLECULE.std() * np.random.default_rng(1).standard_normal((2, *MOLECULE.shape)).astype(np.float32)
     maps = [
         volume(tmp_path, "a", MOLECULE, symmetry="C2", classes=12, particles=900),
         volume(tmp_path, "b", MOLECULE, symmetry="C2", classes=15, particles=800),
