@@ -2,10 +2,10 @@
 
 A classification is a partition of the particles. Where several are laid over each other, they cut the particles into
 small groups that no classification divides; those are joined again, the two that were together most often first, up to
-the step from which on what is joined was apart much more often. How far two classifications agree is measured by the
-adjusted Rand index (Hubert & Arabie, J Classif 2, 193 (1985), doi:10.1007/BF01908075) and the normalised mutual
-information (Strehl & Ghosh, J Mach Learn Res 3, 583 (2002)), and what partitions of the same sizes would do by chance
-is drawn by lot.
+the step from which on what is joined was apart much more often. One that has no more in common with the others than by
+chance is left out before. How far two classifications agree is measured by the adjusted Rand index (Hubert & Arabie,
+J Classif 2, 193 (1985), doi:10.1007/BF01908075) and the normalised mutual information (Strehl & Ghosh, J Mach Learn
+Res 3, 583 (2002)), and what partitions of the same sizes would do by chance is drawn by lot.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ NONE = -1
 _APART = 0.75  # share of classifications: what was apart in more is not joined
 _MOST = 500  # groups that are joined; of more, the smallest count as too small
 _DRAWS = 200
+_BEYOND = 4.0  # deviations of what partitions by lot reach, beyond which a classification belongs to the others
+_ENOUGH = 20  # draws, to know that deviation
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Consensus:
     """(n,) float: in what share of the classifications a particle is where most of its common class is; NaN for -1."""
     rand: np.ndarray
     """(classifications, classifications) adjusted Rand index: 1 the same, 0 as by chance."""
+    kept: np.ndarray
+    """(classifications,) bool: which went into it."""
     information: np.ndarray
     """(classifications, classifications) normalised mutual information, 0 to 1."""
     significance: np.ndarray
@@ -54,13 +58,14 @@ def consensus(
     ----------
     labels : sequence of (n,) int
         Class of each particle in each classification; negative where it belongs to none, and such a particle has no
-        common class. The numbers themselves mean nothing.
+        common class. The numbers themselves mean nothing. Of three or more, one that agrees with the others no better
+        than by chance is left out, where those do agree.
     least : int
         Groups that no classification divides, with fewer particles than this, are dropped.
     classes : int
         Number of common classes; 0 to have it found.
     draws : int
-        How many partitions of the same sizes are drawn by lot.
+        How many partitions of the same sizes are drawn by lot; with less than 20, none is left out.
     seed : int
         Of these.
 
@@ -70,14 +75,7 @@ def consensus(
         There is no classification, or they are not of the same particles.
     """
     table = _table(labels)
-    group, members, sizes = _intersected(table, least)
-    between = np.mean(members[:, None, :] != members[None, :, :], axis=2)
-    common, costs = _joined(between, sizes, classes)
-    order = np.argsort(-np.bincount(common, sizes, minlength=1), kind="stable") if len(common) else np.zeros(0, int)
-    place = np.argsort(order)
-    found = np.full(table.shape[1], NONE)
-    found[group >= 0] = place[common][group[group >= 0]] if len(common) else NONE
-    rand, information, significance = (np.ones((len(table), len(table))) for _ in range(3))
+    rand, information, significance, beyond = (np.ones((len(table), len(table))) for _ in range(4))
     rng = np.random.default_rng(seed)
     for i in range(len(table)):
         significance[i, i] = 1 / (draws + 1)
@@ -86,8 +84,19 @@ def consensus(
             one, two = table[i][both], table[j][both]
             rand[i, j] = rand[j, i] = adjusted_rand(one, two)
             information[i, j] = information[j, i] = mutual_information(one, two)
-            significance[i, j] = significance[j, i] = by_chance(one, two, rng, draws)
-    return Consensus(found, _consistency(found, table), rand, information, significance, costs)
+            by_lot = chance(one, two, rng, draws)
+            significance[i, j] = significance[j, i] = ((by_lot >= rand[i, j] - 1e-12).sum() + 1) / (draws + 1)
+            beyond[i, j] = beyond[j, i] = (rand[i, j] - by_lot.mean()) / max(by_lot.std(), 1e-9)
+    kept = _kept(beyond) if draws >= _ENOUGH else np.ones(len(table), bool)
+    table = table[kept]
+    group, members, sizes = _intersected(table, least)
+    between = np.mean(members[:, None, :] != members[None, :, :], axis=2)
+    common, costs = _joined(between, sizes, classes)
+    order = np.argsort(-np.bincount(common, sizes, minlength=1), kind="stable") if len(common) else np.zeros(0, int)
+    place = np.argsort(order)
+    found = np.full(table.shape[1], NONE)
+    found[group >= 0] = place[common][group[group >= 0]] if len(common) else NONE
+    return Consensus(found, _consistency(found, table), rand, kept, information, significance, costs)
 
 
 def adjusted_rand(one: np.ndarray, two: np.ndarray) -> float:
@@ -112,11 +121,9 @@ def mutual_information(one: np.ndarray, two: np.ndarray) -> float:
     return float(max(rows + columns - joint, 0.0) / np.sqrt(rows * columns))
 
 
-def by_chance(one: np.ndarray, two: np.ndarray, rng: np.random.Generator, draws: int = _DRAWS) -> float:
-    """Share of partitions with the sizes of `one`, drawn by lot, that agree with `two` at least as well as it does."""
-    found = adjusted_rand(one, two)
-    as_good = sum(adjusted_rand(rng.permutation(one), two) >= found - 1e-12 for _ in range(draws))
-    return (as_good + 1) / (draws + 1)
+def chance(one: np.ndarray, two: np.ndarray, rng: np.random.Generator, draws: int = _DRAWS) -> np.ndarray:
+    """Adjusted Rand indices (draws,) of a partition `two` with others of the sizes of `one`, drawn by lot."""
+    return np.array([adjusted_rand(rng.permutation(one), two) for _ in range(draws)])
 
 
 def _table(labels: Sequence[np.ndarray]) -> np.ndarray:
@@ -129,6 +136,18 @@ def _table(labels: Sequence[np.ndarray]) -> np.ndarray:
             f"classifications of {[len(np.atleast_1d(x)) for x in arrays]} particles: give them of the same."
         )
     return np.stack([np.where(x < 0, NONE, np.unique(np.maximum(x, NONE), return_inverse=True)[1]) for x in arrays])
+
+
+def _kept(beyond: np.ndarray) -> np.ndarray:
+    """Which classifications agree with the others beyond chance, by so many deviations; all, where no two do."""
+    left = np.arange(len(beyond))
+    while len(left) > 1:
+        among = beyond[np.ix_(left, left)]
+        own = (among.sum(axis=1) - np.diag(among)) / (len(left) - 1)
+        if own.min() >= _BEYOND:
+            return np.isin(np.arange(len(beyond)), left)
+        left = np.delete(left, np.argmin(own))
+    return np.ones(len(beyond), bool)
 
 
 def _intersected(table: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

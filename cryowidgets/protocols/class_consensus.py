@@ -20,7 +20,8 @@ class ClassConsensus(Protocol):
     """Keep together the particles that two to four sortings have together.
 
     Particles that all of the sortings have are laid into groups that none of them divides; small groups are dropped,
-    and the others joined again as long as they were mostly together. A common class is shown by that average, of all
+    and the others joined again as long as they were mostly together. Of three or more sortings, one that has no
+    more in common with the others than by chance is left out. A common class is shown by that average, of all
     sortings with the box of the first, whose particles are most nearly its own. How far a particle was with its class
     is in the column cwConsistency.
     """
@@ -142,6 +143,12 @@ def _because(nothing: Classes, reason: str) -> Classes:
 
 def _doubt(found: classconsensus.Consensus) -> str:
     """What is odd about sortings that agree no better than by chance."""
+    out = [str(i + 1) for i in np.flatnonzero(~found.kept)]
+    if out:
+        which = f"sorting {out[0]} has" if len(out) == 1 else f"sortings {' and '.join(out)} have"
+        return (
+            f"{which} no more in common with the others than by chance and {'is' if len(out) == 1 else 'are'} left out"
+        )
     above = np.triu_indices(len(found.rand), 1)
     worst = int(np.argmax(found.significance[above]))
     if found.significance[above][worst] <= 0.05:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cryowidgets.kernels.classconsensus import adjusted_rand, by_chance, consensus, elbow, mutual_information
+from cryowidgets.kernels.classconsensus import adjusted_rand, chance, consensus, elbow, mutual_information
 
 LABELS = st.integers(2, 30).flatmap(
     lambda n: st.lists(arrays(np.int64, n, elements=st.integers(-1, 4)), min_size=2, max_size=4)
@@ -116,11 +116,13 @@ def test_a_number_of_classes_may_be_asked_for():
 
 def test_classifications_by_lot_agree_by_chance():
     rng = np.random.default_rng(4)
-    chances = [by_chance(rng.integers(0, 4, 60), rng.integers(0, 4, 60), rng, 50) for _ in range(30)]
-    assert 0.3 < np.mean(chances) < 0.7 and np.mean(np.array(chances) < 0.1) < 0.3
+    pairs = [rng.integers(0, 4, (2, 60)) for _ in range(30)]
+    shares = np.array([np.mean(chance(*pair, rng, 50) >= adjusted_rand(*pair)) for pair in pairs])
+    assert 0.3 < np.mean(shares) < 0.7 and np.mean(shares < 0.1) < 0.3
     one = np.repeat(np.arange(4), 15)
-    assert by_chance(one, one, rng, 50) == pytest.approx(1 / 51)
-    assert abs(np.mean([adjusted_rand(rng.permutation(one), one) for _ in range(100)])) < 0.02
+    by_lot = chance(one, one, rng, 100)
+    assert by_lot.max() < 0.5 and abs(by_lot.mean()) < 0.02
+    assert consensus([one, one], draws=50).significance[0, 1] == pytest.approx(1 / 51)
 
 
 def test_the_elbow_is_before_the_largest_rise():
@@ -134,3 +136,22 @@ def test_the_elbow_is_before_the_largest_rise():
 def test_what_is_not_of_the_same_particles_is_refused(labels):
     with pytest.raises(ValueError, match="give"):
         consensus(labels)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_classification_by_lot_is_left_out_and_takes_no_particle_with_it(place):
+    truth = np.repeat(np.arange(5), [80, 60, 50, 40, 30])
+    rng = np.random.default_rng(place)
+    labels = [noisy(truth, 0.3, seed, 5) for seed in range(3)]
+    labels.insert(place, rng.integers(-1, 5, len(truth)))
+    found = consensus(labels)
+    np.testing.assert_array_equal(found.kept, np.arange(4) != place)
+    np.testing.assert_array_equal(found.labels, consensus([x for i, x in enumerate(labels) if i != place]).labels)
+    assert (found.labels >= 0).all() and adjusted_rand(found.labels, truth) > 0.5
+
+
+def test_finer_and_coarser_classifications_are_kept_and_of_chance_all():
+    fine = np.repeat(np.arange(24), 20)
+    assert consensus([fine, fine // 2, fine // 12]).kept.all()
+    rng = np.random.default_rng(3)
+    assert consensus([rng.integers(0, 5, 200) for _ in range(4)]).kept.all()

@@ -119,3 +119,12 @@ def test_why_there_is_nothing_is_said(tmp_path):
     assert "lower 'least'" in process(tmp_path, a, sorting(tmp_path, "c", TRUTH), least=1000).reason
     lot = np.random.default_rng(1).permutation(TRUTH)
     assert "no better than by chance" in process(tmp_path, a, sorting(tmp_path, "d", lot), least=1).reason
+
+
+def test_a_sorting_by_lot_is_left_out_and_named(tmp_path):
+    lots = np.random.default_rng(5).permutation(TRUTH)
+    result = process(
+        tmp_path, *(sorting(tmp_path, n, x) for n, x in zip("abc", (wrong(1), lots, wrong(2)), strict=True))
+    )
+    assert result.reason == "sorting 2 has no more in common with the others than by chance and is left out"
+    assert result.count == 3 and result.particles > 100
