@@ -396,6 +396,7 @@ class Volume(Item):
     starts: int = column("random starts", default=0)
     agreeing: int = column("starts that came to the same map", default=0)
     agreement: float = column("resolution to which they agree", "Å", default=NAN)
+    left_out: str = column("inputs whose maps do not belong to the others: third, fifth", default="")
     resolution: float = column("resolution between the halves", "Å", default=NAN)
     evenness: float = column("how evenly directions are covered: 1 evenly, 0 all from one", default=NAN)
     level: float = column("density at which its surface is shown", default=NAN)

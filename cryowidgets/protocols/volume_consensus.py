@@ -49,8 +49,10 @@ class VolumeConsensus(Protocol):
         fourth: Volume | None = None,
         fifth: Volume | None = None,
     ) -> Volume:
-        given = [volume for volume in (first, second, third, fourth, fifth) if volume is not None]
-        there = [volume for volume in given if volume.path]
+        named = {"first": first, "second": second, "third": third, "fourth": fourth, "fifth": fifth}
+        given = {name: volume for name, volume in named.items() if volume is not None}
+        names = [name for name, volume in given.items() if volume.path]
+        there = [given[name] for name in names]
         if not there:
             return Volume(starts=len(given), reason="none of the steps has a map yet")
         maps = [_read(volume) for volume in there]
@@ -75,6 +77,7 @@ class VolumeConsensus(Protocol):
             starts=len(given),
             agreeing=len(kept),
             agreement=float(np.median(among)) if len(among) and np.isfinite(among).all() else NAN,
+            left_out=", ".join(name for name, keep in zip(names, found.kept, strict=True) if not keep),
             level=mask3d.automask(found.volume, found.pixel_size).level,
             reason=found.reason,
         )

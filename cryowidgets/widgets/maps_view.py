@@ -34,8 +34,8 @@ class Shown:
 
     volume: Volume | None
     resolution: ResolutionMap | None
-    merged: bool = False
-    """Whether the map was made of several."""
+    merged: Mapping[str, str] | None = None
+    """Of a map that was made of several, the step behind each input."""
 
     @property
     def path(self) -> str:
@@ -124,13 +124,17 @@ def _shown(reader: Reader, steps: Mapping[str, Step], name: str) -> Shown:
     result: Any = reader.result(name)
     if isinstance(result, ResolutionMap):
         maps = [(reader.result(s.name), s) for s in steps.values() if s.gives == "Volume"]
-        same = [(v, s.protocol == MERGED) for v, s in maps if isinstance(v, Volume) and v.path == result.map]
+        same = [(v, _merged(s)) for v, s in maps if isinstance(v, Volume) and v.path == result.map]
         return Shown(same[-1][0], result, same[-1][1]) if same else Shown(None, result)
     if not isinstance(result, Volume):
         return Shown(None, None)
     found = [reader.result(s.name) for s in steps.values() if s.gives == "ResolutionMap"]
     same_map = [r for r in found if isinstance(r, ResolutionMap) and r.map == result.path]
-    return Shown(result, same_map[-1] if same_map else None, steps[name].protocol == MERGED)
+    return Shown(result, same_map[-1] if same_map else None, _merged(steps[name]))
+
+
+def _merged(step: Step) -> Mapping[str, str] | None:
+    return step.inputs if step.protocol == MERGED else None
 
 
 def _solid(shown: Shown, key: str) -> Solid:
@@ -139,7 +143,7 @@ def _solid(shown: Shown, key: str) -> Solid:
     levels = [item.level for item in (shown.volume, shown.resolution) if item is not None]
     level = next((known for known in levels if np.isfinite(known)), float("nan"))
     made = solid(key, shown.path, level, of.pixel_size)
-    what = "maps" if shown.merged else "starts"
+    what = "starts" if shown.merged is None else "maps"
     dense = made.values >= 65535 * 0.5 * (made.level - made.low) / (made.high - made.low)
     coats: list[tuple[str, str, str, str, np.ndarray | None]] = []
     if shown.resolution is not None and shown.resolution.path:
@@ -191,14 +195,18 @@ def _words(shown: Shown) -> str:
     return f"{title}{''.join(said)}<dl>{told}</dl>"
 
 
-def agreement(volume: Volume, merged: bool = False) -> str:
-    """Whether random starts came to the same map, or maps that were `merged` agree, as a sentence."""
+def agreement(volume: Volume, merged: Mapping[str, str] | None = None) -> str:
+    """Whether random starts came to the same map, or maps of the steps that were `merged` agree, as sentences."""
     n, m = volume.agreeing, volume.starts
     to = texts.number(volume.agreement, 0, "Å") if np.isfinite(volume.agreement) else ""
-    if merged:
+    if merged is not None:
+        if volume.reason and not volume.left_out:
+            return f"The average is of {n} map{'' if n == 1 else 's'}."
         how = f"All {m} maps" if n == m else f"{n} of {m} maps"
-        left = "" if n == m else ". The others do not belong to them and are left out"
-        return f"{how} agree{f', to {to}' if to else ''}{left}."
+        out = [merged.get(name, name) for name in volume.left_out.split(", ") if name]
+        which = f"That of {out[0]} is" if len(out) == 1 else f"Those of {' and '.join(out)} are"
+        left = f" {which} left out: on them it would lie no better than a map of another particle." if out else ""
+        return f"{how} agree{f', to {to}' if to else ''}.{left}"
     if not m:
         return "Nothing is known of other starts: whether another one would come to the same map has not been tried."
     if n <= 1:

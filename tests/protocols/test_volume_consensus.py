@@ -46,6 +46,15 @@ def test_maps_that_agree_give_one_with_every_file(tmp_path):
     assert mrc.read(result.deviation).mean() > 0 and result.agreement > 2 * PIXEL
 
 
+def test_a_map_that_does_not_belong_is_named_by_its_input(tmp_path):
+    noise = 0.4 * MOLECULE.std() * np.random.default_rng(2).standard_normal((2, *MOLECULE.shape)).astype(np.float32)
+    wrong = np.random.default_rng(3).standard_normal(MOLECULE.shape).astype(np.float32)
+    maps = [MOLECULE + noise[0], wrong, MOLECULE + noise[1]]
+    given = [volume(tmp_path, name, density) for name, density in zip("abc", maps, strict=True)]
+    result = process(tmp_path, given[0], Volume(reason="too few classes"), *given[1:], mirror=False)
+    assert (result.left_out, result.starts, result.agreeing, result.reason) == ("third", 4, 2, "")
+
+
 def test_a_step_that_has_no_map_yet_is_passed_over(tmp_path):
     none = Volume(reason="too few classes")
     result = process(tmp_path, none, volume(tmp_path, "a", MOLECULE), none)

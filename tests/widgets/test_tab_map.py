@@ -104,9 +104,14 @@ def test_agreement_in_words(starts, agreeing, wanted):
 
 
 def test_maps_that_were_merged_are_no_starts(store, wire):
-    merged = Volume(starts=5, agreeing=4, agreement=18.4)
-    assert agreement(merged, True).startswith("4 of 5 maps agree, to 18 Å. The others")
-    assert agreement(Volume(starts=3, agreeing=3), True) == "All 3 maps agree."
+    steps = {"first": "one", "second": "two", "third": "other"}
+    merged = Volume(starts=5, agreeing=4, agreement=18.4, left_out="third")
+    assert agreement(merged, steps).startswith("4 of 5 maps agree, to 18 Å. That of other is left out: on them it")
+    merged = Volume(starts=5, agreeing=3, left_out="second, third")
+    assert agreement(merged, steps).startswith("3 of 5 maps agree. Those of two and other are left out")
+    assert agreement(Volume(starts=3, agreeing=3), steps) == "All 3 maps agree."
+    untold = Volume(starts=4, agreeing=4, agreement=51, reason="no better than by chance")
+    assert agreement(untold, steps) == "The average is of 4 maps.", "that they agree would be said against the reason"
     store.add_step("volume", "VolumeConsensus", Volume, {}, {}, fold=True)
     name = "steps/volume/map_001.mrc"
     add_map(store, store.folder, deviation=name)
