@@ -98,7 +98,7 @@ def test_none_found_is_an_item_without_picks(programs, micrograph, out, project)
 
 def test_topaz_is_told_sizes_in_reduced_px(micrograph, three_threads):
     topaz = Topaz(diameter=150, threshold=-1.0)  # 100 px across
-    said = "extract -m resnet16 -r 12 -t -1 -x 6 -d -1 -j 3 -o picks.txt micrograph.mrc"
+    said = "extract -m resnet16_u32 -r 12 -t -1 -x 6 -d -1 -j 3 -o picks.txt micrograph.mrc"
     assert topaz.command(micrograph).arguments == tuple(said.split())
     chosen = Topaz(downscale=4, radius=9, model="resnet8_u64", gpu="1")
     said = "extract -m resnet8_u64 -r 9 -t 0 -x 4 -d 0 -j 3 -o picks.txt micrograph.mrc"
