@@ -5,8 +5,8 @@
 Sessions of made-up numbers are built in FOLDER through the ledger's own interface, once; each part works on a copy.
 
 ledger   seconds of CPU that a kernel needs to read all exposures, to follow one more, to count, sort and bin them
-page     in Chromium: open to the first plot and to the table; drag a threshold to the count; sort; filter; memory and
-         CPU of the kernel while movies come
+page     in Chromium: open to the first plot, to all that the first tab has, and to the table; drag a threshold to the
+         count; sort; filter; memory and CPU of the kernel while movies come
 viewers  memory and CPU of each of 1, 5, 20 viewers who speak the protocol of pages without a browser
 engine   movies per hour of a real engine while nobody and while 20 viewers look, in turn
 
@@ -198,7 +198,8 @@ def pages(options: argparse.Namespace) -> None:
     from playwright.sync_api import sync_playwright
 
     print(
-        f"{'movies':>7} {'plot/s':>7} {'CPU s':>6} {'again/s':>8} {'table/s':>8} {'drag/ms':>8} {'sort/ms':>8} "
+        f"{'movies':>7} {'plot/s':>7} {'all/s':>6} {'CPU s':>6} {'again/s':>8} {'all/s':>6} {'table/s':>8} "
+        f"{'drag/ms':>8} {'sort/ms':>8} "
         f"{'filter/ms':>9} {'USS/MB':>7} {'RSS/MB':>7} {'a movie/ms of CPU':>17} {'idle/%':>7} {'browser/%':>9}  load"
     )
     for movies in options.movies:
@@ -211,6 +212,10 @@ def pages(options: argparse.Namespace) -> None:
 
 
 PLOT = "() => Number(document.querySelector('.cw-overview .cw-plot')?.dataset.rows) > 0"
+USABLE = """() => document.querySelectorAll('.cw-strip .cw-plot[data-rows]').length === 5
+    && document.querySelectorAll('.cw-histogram .cw-handle').length === 8
+    && document.querySelector('.cw-part[data-name=accepted] b') !== null"""
+"""All plots are drawn, thresholds can be moved, and it is said what they leave."""
 TABLE = "() => document.querySelectorAll('.cw-table .cw-body .cw-row').length > 5"
 
 
@@ -221,10 +226,10 @@ def measure(browser, page, session: Session, options: argparse.Namespace) -> str
     server = psutil.Process(page.process.pid)
     ready = [server, *server.children()]
     before = sum(map(used, ready)) + used_by_renderers()
-    times = [until(tab, lambda: tab.goto(page.url), PLOT)]
+    times = appear(tab, lambda: tab.goto(page.url))
     opening = sum(map(used, ready)) + used_by_renderers() - before
     settle(page)
-    times.append(until(tab, lambda: tab.reload(), PLOT))
+    times += appear(tab, lambda: tab.reload())
     kernel = kernel_of(tab, page)
     drags = [drag(tab) for _ in range(5)]
     shot(tab, options, f"overview-{len(session.store.query('SELECT id FROM exposure'))}")
@@ -255,7 +260,8 @@ def measure(browser, page, session: Session, options: argparse.Namespace) -> str
     context.close()
     quick = [1e3 * statistics.median(found) for found in (drags, sorts, filters)]
     return (
-        f"{times[0]:>7.1f} {opening:>6.1f} {times[1]:>8.1f} {times[2]:>8.1f} {quick[0]:>8.0f} {quick[1]:>8.0f} "
+        f"{times[0]:>7.1f} {times[1]:>6.1f} {opening:>6.1f} {times[2]:>8.1f} {times[3]:>6.1f} {times[4]:>8.1f} "
+        f"{quick[0]:>8.0f} {quick[1]:>8.0f} "
         f"{quick[2]:>9.0f} {memory.uss / 1e6:>7.0f} {memory.rss / 1e6:>7.0f} {1e3 * each:>17.1f} {100 * idle:>7.2f} "
         f"{100 * browsing:>9.1f}"
     )
@@ -274,6 +280,14 @@ def drag(tab) -> float:
     tab.mouse.up()
     tab.wait_for_timeout(300)
     return took
+
+
+def appear(tab, act: Callable[[], object]) -> list[float]:
+    """Seconds from an act to the first plot with its data, and to when the page can be used."""
+    began = time.monotonic()
+    first = until(tab, act, PLOT)
+    tab.wait_for_function(USABLE, timeout=120_000)
+    return [first, time.monotonic() - began]
 
 
 def until(tab, act: Callable[[], object], condition: str) -> float:
@@ -369,7 +383,6 @@ class Crowd:
             for id, found in states.items():
                 if "_esm" in found["state"] and id not in drawn:
                     drawn.add(id)
-                    await line.custom(id, {"type": "new"})
                     await line.custom(id, {"type": "need", "view": "v", "first": 0, "count": 40})
             if self.looking:
                 for id, found in states.items():

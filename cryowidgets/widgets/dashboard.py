@@ -14,7 +14,6 @@ from cryowidgets.store.queries import Reader
 from cryowidgets.widgets.alert_line import AlertLine
 from cryowidgets.widgets.header import header
 from cryowidgets.widgets.page import Page
-from cryowidgets.widgets.part import Part
 from cryowidgets.widgets.tab_row import TabRow
 from cryowidgets.widgets.window import Window, put, shut_in
 
@@ -42,7 +41,6 @@ def session(project: Any = None, control: bool = False) -> W.DOMWidget:
         from cryowidgets.widgets.panels import sentence
 
         return sentence(str(error))
-    Part.dressed = "CRYOWIDGETS_DRAWINGS" in os.environ  # a page of its own, not one of many cells of a notebook
     view = SessionView(Path(folder), control)
     if os.environ.get("CRYOWIDGETS_WARM"):
         view.warm()

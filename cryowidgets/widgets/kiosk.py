@@ -138,6 +138,7 @@ def start(
     settings = {
         "notebook": str(share.find(f"voila_apps/{'session' if kiosk else 'control'}.ipynb")),
         "title": folder.name,
+        "plots": True,
         "closed": kiosk,
         "viewers": viewers,
         "port": port,
@@ -190,6 +191,7 @@ def start_wizard(
         "notebook": str(share.find("voila_apps/wizard.ipynb")),
         "sessions": str(share.find("voila_apps/control.ipynb")),
         "title": "New session",
+        "plots": False,
         "closed": False,
         "viewers": viewers,
         "port": port,

@@ -111,12 +111,12 @@ function paint(figure, el) {
 const sizes = new WeakMap(); // of points, as drawn for a page of usual size
 
 function themed(figure, el, signal) {
-  paint(figure, el);
   const watch = new MutationObserver(() => requestAnimationFrame(() => paint(figure, el)));
   watch.observe(document.body, { attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"] });
-  let size = "";
+  const wanted = () => getComputedStyle(el).getPropertyValue("--cw-plot-font");
+  let size = wanted();
   const resize = new ResizeObserver(() => {
-    const now = getComputedStyle(el).getPropertyValue("--cw-plot-font");
+    const now = wanted();
     if (now !== size) paint(figure, el);
     size = now;
   });
@@ -163,6 +163,8 @@ function column(buffer) {
   return new Float64Array(bytes.slice().buffer);
 }
 
+const PATIENCE = 2000; // ms that a figure waits for its first rows, so that it is built with them
+
 async function render({ model, el, signal }) {
   await listen(model);
   el.classList.add("cw-plot");
@@ -199,24 +201,30 @@ async function render({ model, el, signal }) {
   loading.catch(() => {}); // it is said below, once there is somebody to read it
   await shown(host, signal);
   const early = []; // what comes before there is a figure for it
-  const keep = (...said) => early.push(said);
+  let begin;
+  const rows_come = new Promise((resolve) => (begin = resolve));
+  const keep = (...said) => {
+    early.push(said);
+    if (said[0].type === "rows") begin();
+  };
   model.on("msg:custom", keep);
   model.send({ type: "need" });
-  let Bokeh, views;
+  let Bokeh, doc, view;
+  const fail = (error) => (empty.textContent = `This plot cannot be drawn: ${error.message}.`);
   const next_one = await turn();
   try {
     Bokeh = await loading;
-    if (!signal.aborted) views = await Bokeh.embed.embed_item(JSON.parse(model.get("_figure")), host);
+    await Promise.race([rows_come, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+    if (!signal.aborted) doc = Bokeh.require("document").Document.from_json(JSON.parse(model.get("_figure")).doc);
   } catch (error) {
-    empty.textContent = `This plot cannot be drawn: ${error.message}.`;
-  } finally {
-    model.off("msg:custom", keep);
-    setTimeout(next_one); // after this one was painted
+    fail(error);
   }
-  if (!views) return;
-  const view = views.roots[0];
-  const figure = view.model;
-  const doc = figure.document;
+  model.off("msg:custom", keep);
+  if (!doc) {
+    next_one();
+    return;
+  }
+  const figure = doc.roots()[0];
   const source = doc.get_model_by_name(model.get("_source"));
   const numbers = model.get("_numbers");
   const texts = model.get("_texts");
@@ -238,11 +246,12 @@ async function render({ model, el, signal }) {
     el.dataset.marked = rows.length;
   };
   const announce = () => {
+    prune(figure, source);
+    if (!view) return;
     const rows = source.get_length() ?? 0;
     el.dataset.rows = rows;
     empty.textContent = rows ? "" : model.get("empty");
     host.style.visibility = rows ? "" : "hidden";
-    prune(figure, source);
   };
   const unpack = (message, buffers, from) => {
     const rows = {};
@@ -283,11 +292,31 @@ async function render({ model, el, signal }) {
     announce();
   };
 
-  themed(figure, el, signal);
+  // All that is known is in a figure before it is built: each change after that is one more layout of it.
+  for (const said of early) receive(...said);
+  paint(figure, el);
+  model.on("msg:custom", receive);
+  model.on("change:empty", announce);
+  signal.addEventListener("abort", () => {
+    model.off("msg:custom", receive);
+    model.off("change:empty", announce);
+    const place = Bokeh.documents.indexOf(doc);
+    if (place >= 0) Bokeh.documents.splice(place, 1);
+    doc.clear();
+  });
   if (matchMedia("(pointer: coarse)").matches) {
     // a finger that moves over a plot is to scroll the page
     for (const tool of figure.toolbar.tools) if (tool.event_types?.includes("pan")) tool.active = false;
   }
+  try {
+    view = (await Bokeh.embed.add_document_standalone(doc, host, [host])).roots[0];
+  } catch (error) {
+    fail(error);
+  } finally {
+    setTimeout(next_one); // after this one was painted
+  }
+  if (!view || signal.aborted) return;
+  themed(figure, el, signal);
   doc.on_event("tap", (_, event) => {
     const row = nearest(view, figure, source, event.sx, event.sy);
     if (row >= 0 && source.data.id) model.send({ type: "tap", id: source.data.id[row] });
@@ -301,17 +330,7 @@ async function render({ model, el, signal }) {
     const [x0, x1, y0, y1] = [Math.min(g.x0, g.x1), Math.max(g.x0, g.x1), Math.min(g.y0, g.y1), Math.max(g.y0, g.y1)];
     model.send({ type: "range", x0, x1, y0, y1 });
   });
-  model.on("msg:custom", receive);
-  model.on("change:empty", announce);
-  signal.addEventListener("abort", () => {
-    model.off("msg:custom", receive);
-    model.off("change:empty", announce);
-    const place = Bokeh.documents.indexOf(doc);
-    if (place >= 0) Bokeh.documents.splice(place, 1);
-    doc.clear();
-  });
   announce();
-  for (const said of early) receive(...said);
   if (epoch < 0) model.send({ type: "need" });
 }
 

@@ -22,8 +22,6 @@ class Pulse(Part):
     every = Float(8.0, help="Seconds between two signs of a page").tag(sync=True)
     patience = Float(20.0, help="Seconds without an answer after which a page says so").tag(sync=True)
 
-    dressed = False  # its page has the style sheet from it
-
     def __init__(self, here: Callable[[], None]) -> None:
         self._here = here
         super().__init__()

@@ -39,7 +39,7 @@ from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler, WebsocketHandler
 
-from cryowidgets.widgets import drawings
+from cryowidgets.widgets import drawings, front
 from cryowidgets.widgets.gate import PROTOCOL, Flood, Gate
 from cryowidgets.widgets.server import routes
 from cryowidgets.widgets.visits import UPWARDS, LoginPage, Nowhere, ViewerPage
@@ -91,7 +91,8 @@ class PageServer(Voila):
         }
         theirs = [h for h in super().init_handlers() if h[1] is not RequestInfoSocketHandler]  # it asks for no token
         handlers = [(h[0], replaced.get(h[1], h[1]), *h[2:]) for h in theirs]
-        return [(UPWARDS, Nowhere), *routes(self.base_url), *self._session_pages(), *handlers]
+        ours = [*routes(self.base_url), *front.routes(self.base_url)]
+        return [(UPWARDS, Nowhere), *ours, *self._session_pages(), *handlers]
 
     def _session_pages(self) -> list[tuple]:
         """Beside the wizard the pages of sessions, ``session?project=…``: each reads its own address."""
@@ -145,7 +146,11 @@ def configuration(settings: dict[str, Any], folder: Path) -> Config:
             "VoilaConfiguration": {
                 "template": "cryowidgets",
                 "theme": settings["theme"],
-                "resources": {"title": settings["title"]},
+                "resources": {
+                    "title": settings["title"],
+                    "plots": settings["plots"],
+                    "front": front.resources(settings["base_url"]),
+                },
                 "allow_template_override": "NO",
                 "allow_theme_override": "NO",
                 "strip_sources": True,

@@ -192,6 +192,7 @@ async function render({ model, el, signal }) {
   };
   model.on("msg:custom", receive);
   model.on("change:head", changed);
+  model.send({ type: "all" });
   const timers = [setInterval(tick, 1000), setInterval(turn, 1000 * model.get("turn"))];
   signal.addEventListener("abort", () => {
     timers.forEach(clearInterval);

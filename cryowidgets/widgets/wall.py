@@ -114,7 +114,7 @@ class Wall(Part):
 
     def _receive(self, message: dict) -> None:
         """A page that is new knows nothing yet. It has nothing else to say."""
-        if message.get("type") == "new":
+        if message.get("type") == "all":
             for store in (self._cards, self._curves, self._pictures):
                 store.clear()  # type: ignore[attr-defined]
             for id, session in self._newest.items():

@@ -63,6 +63,7 @@ def start_wall(
     settings = {
         "notebook": str(share.find("voila_apps/facility.ipynb")),
         "title": title,
+        "plots": False,
         "closed": True,
         "viewers": viewers,
         "port": port,

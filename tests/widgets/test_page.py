@@ -8,7 +8,7 @@ import pytest
 from cryowidgets.engine import inbox
 from cryowidgets.errors import CommandError
 from cryowidgets.store.queries import Reader
-from cryowidgets.widgets import drawings, session, tab_row
+from cryowidgets.widgets import session, tab_row
 from cryowidgets.widgets.dashboard import SessionView
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.part import Part
@@ -195,14 +195,12 @@ def test_alerts_stand_at_the_head_the_worst_first_and_lead_to_their_tab(wire, fi
     assert page.alerts.worst[0]["text"] == "drift is <high>"
 
 
-def test_a_page_of_its_own_has_the_style_sheet_once_and_a_notebook_with_every_part(wire, filled, reader, monkeypatch):
-    monkeypatch.setattr(Part, "dressed", False)
-    for served in (False, True):
-        if served:
-            monkeypatch.setenv("CRYOWIDGETS_DRAWINGS", str(filled.folder / "drawings.json"))
-            drawings.write(filled.folder / "drawings.json")
-        page = session(filled.folder)
-        page.refresh(reader)
-        parts = [page.alerts, page.tabs.names, page.tabs.tab("Overview").course.plots]
-        assert len(page.pulse._css) > 10_000
-        assert {bool(str(part._css)) for part in parts} == {not served}
+@pytest.mark.parametrize("served", [False, True])
+def test_a_page_of_our_server_links_the_style_sheet_and_in_a_notebook_every_part_brings_it(
+    wire, filled, reader, monkeypatch, served
+):
+    monkeypatch.setattr(Part, "dressed", served)
+    page = session(filled.folder)
+    page.refresh(reader)
+    parts = [page.pulse, page.alerts, page.tabs.names, page.tabs.tab("Overview").course.plots]
+    assert {len(str(part._css)) > 10_000 for part in parts} == {not served}

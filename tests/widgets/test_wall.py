@@ -58,13 +58,13 @@ def test_a_page_that_is_new_is_told_everything(wire):
     wall = Wall()
     wall.show(seen(LIVE, REST), NOW)
     wire.clear()
-    wire.hear(wall, type="new")
+    wire.hear(wall, type="all")
     assert {c["type"] for c, _ in wire.said(wall)} >= {"card", "curves"}
     assert len(wire.said(wall, "card")) == 2
 
 
 @pytest.mark.parametrize(
-    "content", [{}, {"type": "tap"}, {"type": ["new"]}, {"type": "picture", "path": "/etc/passwd"}]
+    "content", [{}, {"type": "tap"}, {"type": ["all"]}, {"type": "picture", "path": "/etc/passwd"}]
 )
 def test_what_else_a_page_says_is_nothing(wire, content):
     wall = Wall()
@@ -201,7 +201,7 @@ def test_the_wall_has_nothing_to_click(wire, tmp_path):
     view = WallView([tmp_path])
     assert [type(part).__name__ for part in view.children] == ["Pulse", "Wall"]
     source = Path(walls.__file__).with_name("wall.js").read_text()
-    assert "send(" not in source.replace('model.send({ type: "new" })', "")
+    assert "send(" not in source.replace('model.send({ type: "all" })', "")
     assert "innerHTML" not in source
     view.close()
 
