@@ -109,7 +109,7 @@ class MapsView(W.Box):
         if key == self._resolution_of:
             return
         self._resolution_of = key
-        put(self._resolution, _histogram(path) if path else "")
+        put(self._resolution, _local(found) if found is not None and path else "")
 
 
 def _first(reader: Reader, steps: Mapping[str, Step], names: list[str]) -> list[str]:
@@ -173,6 +173,8 @@ def _words(shown: Shown) -> str:
         said.append(f"<p>{texts.safe(agreement(volume, shown.merged))}</p>")
         if volume.path:
             hand = "Its hand is arbitrary: projections look alike from a map and from its mirror image."
+            if shown.merged is not None and volume.deviation:
+                hand += " Where maps differ, the average is uncertain: the colours show how far."
             said.append(f"<p class='cw-soft'>{hand}</p>")
     rows: list[tuple[str, str]] = []
     if volume is not None:
@@ -216,6 +218,17 @@ def agreement(volume: Volume, merged: Mapping[str, str] | None = None) -> str:
     return f"{how} random starts came to the same map{f', alike to {to}' if to else ''}.{doubt}"
 
 
+def _local(found: ResolutionMap) -> str:
+    """How much of the map is how fine, and what that says."""
+    said = "Finer detail cannot be told from noise at its place. Next to a finer part, a coarser one may read too fine."
+    finest = 2 * found.pixel_size
+    if found.finest < 1.02 * finest:
+        limit, pixel = (texts.number(x, 1, "Å") for x in (finest, found.pixel_size))
+        said += f" Pixels of {pixel} hold nothing finer than {limit}: what reads so may be better."
+    title = "<div class='cw-title'>Local resolution <span>share of the map</span></div>"
+    return f"{title}{_histogram(found.histogram)}<p class='cw-soft'>{said}</p>"
+
+
 def _histogram(path: str) -> str:
     """How much of the map is how fine, in the colours that the surface wears."""
     try:
@@ -237,7 +250,7 @@ def _histogram(path: str) -> str:
         "how much of the map has which local resolution",
         colours,
     )
-    return f"<div class='cw-title'>Local resolution <span>share of the map</span></div><figure>{chart}</figure>"
+    return f"<figure>{chart}</figure>"
 
 
 def _stamps(*paths: str | None) -> tuple:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from cryowidgets.errors import InputError
 from cryowidgets.io import mrc
-from cryowidgets.model import Volume
+from cryowidgets.model import ResolutionMap, Volume
 from cryowidgets.store.queries import Reader
 from cryowidgets.store.store import Store
-from cryowidgets.widgets import orientation_map, ramp
+from cryowidgets.widgets import maps_view, orientation_map, ramp
 from cryowidgets.widgets.maps_view import MapsView, agreement
 from cryowidgets.widgets.page import Page
 from cryowidgets.widgets.solid import SIDE, coat, shrunk, solid
@@ -80,6 +80,16 @@ def test_a_resolution_map_alone_shows_the_map_that_was_measured(store, wire):
     refresh(store, view)
     assert len(wire.said(view.map, "map")[-1][0]["coats"]) == 1
     assert "local resolution" in view._words.value and "<rect" in view._resolution.value
+    assert "cannot be told from noise" in view._resolution.value and "Pixels of" not in view._resolution.value
+
+
+def test_what_is_as_fine_as_pixels_is_said_to_be(store):
+    add_map(store, store.folder)
+    path = str(store.folder / "steps/volume/map_001_histogram.npy")
+    said = maps_view._local(ResolutionMap(histogram=path, pixel_size=7.0, finest=14.0)).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+    assert "Pixels of 7.0 Å hold nothing finer than 14.0 Å" in said
 
 
 def test_doubt_is_said_first(store):
