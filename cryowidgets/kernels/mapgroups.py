@@ -12,11 +12,11 @@ import numpy as np
 
 from cryowidgets.kernels.fsc import MAPS
 
-CERTAIN = 2.5
+CERTAIN = 3.0
 """Deviations of chance by which maps of a group must agree beyond it."""
 
 _BETTER = 0.75  # quantile of pairs that stands for how maps agree that do
-_SPREAD, _KNOWN = 0.1, 6  # deviation of chance from molecule to molecule, and for how many unrelated maps that counts
+_SPREAD, _KNOWN = 0.12, 6  # deviation of chance from molecule to molecule, and for how many unrelated maps that counts
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _largest(curves: np.ndarray, unrelated: np.ndarray, of: np.ndarray, agrees: 
         own = beyond.sum(axis=1) / (count - 1)
         others = (pairs.sum() - beyond.sum(axis=1)) / max((count - 1) * (count - 2) / 2, 1)
         if count == 2 or ((own >= agrees * others).all() and pairs.min() >= agrees * np.quantile(pairs, _BETTER)):
-            return maps if pairs.mean() >= CERTAIN * _spread(by_chance) else maps[:0]
+            return maps if _deviations(pairs + by_chance.mean(), by_chance) >= CERTAIN else maps[:0]
         maps = np.delete(maps, np.argmin(own))
     return maps[:0]
 
@@ -96,8 +96,12 @@ def _weights(curves: np.ndarray, maps: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _spread(by_chance: np.ndarray) -> float:
-    """Deviation of what one more unrelated map would reach, by those tried and what is usual."""
-    count = len(by_chance)
-    variance = (_KNOWN * _SPREAD**2 + np.square(by_chance - by_chance.mean()).sum()) / (_KNOWN + count - 1)
-    return float(np.sqrt(variance * (1 + 1 / count)))
+def _deviations(pairs: np.ndarray, by_chance: np.ndarray) -> float:
+    """By how many deviations pairs agree better than one more unrelated map would, by those tried and what is usual.
+
+    On the scale of Fisher's transform, on which correlations near 1 are as far apart as others.
+    """
+    one, two = (np.arctanh(np.clip(values, -0.99, 0.99)) for values in (pairs, by_chance))
+    count = len(two)
+    variance = (_KNOWN * _SPREAD**2 + np.square(two - two.mean()).sum()) / (_KNOWN + count - 1)
+    return float((one.mean() - two.mean()) / np.sqrt(variance * (1 + 1 / count)))
