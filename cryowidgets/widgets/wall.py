@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 PERIOD = 2.0
 """Seconds between two looks at what the watches have seen."""
+SOON, WAITING = 0.1, 10.0
+"""The same while a folder has not been seen yet by a page that is new, and for how long: a disk may sleep for hours."""
 SILENT = 45.0
 """Seconds after which a folder whose watch has not come back is said to sleep."""
 LARGEST = 1 << 20
@@ -139,6 +141,7 @@ class WallView(W.Box):
         self.wall = Wall(title)
         self.pulse = Pulse(self._here)
         self._until = 0.0
+        self._is_seen = False  # all that there was, once
         self._task: asyncio.Task | None = None
         super().__init__([self.pulse, self.wall])
         self.add_class("cw-root")
@@ -146,7 +149,9 @@ class WallView(W.Box):
 
     def refresh(self) -> None:
         """Show what the watches have seen."""
-        self.wall.show([watch.look() for watch in self.watches], time.time())
+        seen = [watch.look() for watch in self.watches]
+        self._is_seen = all(s.time and not s.left for s in seen)
+        self.wall.show(seen, time.time())
 
     def close(self) -> None:
         for watch in getattr(self, "watches", ()):
@@ -161,6 +166,7 @@ class WallView(W.Box):
             self._task = loop.create_task(self._run(), name="cryowidgets wall")
 
     async def _run(self) -> None:
+        hurried = time.monotonic() + WAITING
         while time.monotonic() < self._until:
             try:
                 self.refresh()
@@ -170,7 +176,7 @@ class WallView(W.Box):
                 trouble = f"This wall is not up to date: {type(error).__name__}."
             if self.pulse.trouble != trouble:
                 self.pulse.trouble = trouble
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(PERIOD if self._is_seen or time.monotonic() > hurried else SOON)
 
 
 def facility(roots: Sequence[Path | str] | str = (), title: str = "") -> W.DOMWidget:
