@@ -5,9 +5,10 @@
     python benchmarks/picks.py --real FOLDER [--model MAP] [--picker …]
 
 "blobs" and "texture" know a diameter; "spheres" and "templates" know the CTF as well, and templates are 16 projections
-of the molecule at orientations of their own. FOLDER has ``images/*.jpg`` and ``centres/*.csv`` of the same names, with
-x and y in px of the picture in the first two columns; pictures of EMPIAR-10017 at 1.77 Å/px are meant, and MAP is then
-a map of their protein, of which templates are made. Not a test: nothing fails here.
+of the molecule at orientations of their own. "dirt" is film and dirt on uneven ice without particles. FOLDER has
+``images/*.jpg`` and ``centres/*.csv`` of the same names, with x and y in px of the picture in the first two columns;
+pictures of EMPIAR-10017 at 1.77 Å/px are meant, and MAP is then a map of their protein, of which templates are made.
+Not a test: nothing fails here.
 """
 
 from __future__ import annotations
@@ -32,17 +33,24 @@ from cryowidgets.sim.recipe import Recipe, empty, hard
 
 PIXEL, PROJECTED = 1.2, 4.0
 CASES = [
+    ("plain", 500.0, 500.0),
+    ("plain", 150.0, 500.0),
     ("plain", 500.0, 1500.0),
     ("plain", 500.0, 2500.0),
     ("plain", 150.0, 1500.0),
     ("plain", 150.0, 3000.0),
     ("hard", 500.0, 2500.0),
     ("hard", 150.0, 3000.0),
+    ("dirt", 500.0, 0.0),
     ("ice", 500.0, 0.0),
     ("empty", 500.0, 0.0),
 ]
 PICKERS = ("blobs", "spheres", "templates", "texture")
 LOW = 3.0
+SPARSE = 600.0
+"""Molecules per µm² below which pictures are twice as wide, so that there are some hundred."""
+NOISE = {"blobs": 2.5, "spheres": 2.5, "templates": 4.0, "texture": 2.5}
+"""Thresholds above which noise makes enough places to be counted."""
 THIRDS = ("thin", "middle", "thick")
 
 Search = Callable[[float | None], Found]
@@ -66,14 +74,15 @@ def main() -> None:
         simulated(options.picker, seeds, options.size)
 
 
-def simulated(pickers: list[str], seeds: range, size: int) -> None:
+def simulated(pickers: list[str], seeds: range, side: int) -> None:
     print(
         "picker     specimen  kDa  per µm²  seed  picks  precision  recall     F1  best F1  AUPRC  film, dirt  "
         "centring/Å  CPU s"
     )
-    worst: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+    worst: dict[tuple[str, str], list[tuple[float, float, float, int, int]]] = {}
     for kind, mass, density in CASES:
         for seed in seeds:
+            size = side * 2 if 0 < density < SPARSE else side
             recipe = made(kind, mass, density, seed, size)
             movie = simulate(recipe, seed)
             image, truth, diameter = movie.frames[0] * movie.gain, movie.truth, across(mass, seed)
@@ -84,7 +93,10 @@ def simulated(pickers: list[str], seeds: range, size: int) -> None:
                 spent = time.process_time() - began
                 result = judged(found, truth, diameter, size)
                 best, area = best_of(search(LOW), truth, diameter, size)
-                worst.setdefault((picker, kind), []).append((result[2], result[2] / max(best, 1e-9), result[0]))
+                count = len(found.places)
+                false = count - round(result[0] * count)
+                row = (result[2], result[2] / max(best, 1e-9), result[0], false, count)
+                worst.setdefault((picker, kind), []).append(row)
                 junk = covered(found.places, truth, size).mean() if len(found.places) else 0.0
                 print(
                     f"{picker:10s} {kind:8s} {mass:4.0f} {density:8.0f} {seed:5d} {len(found.places):6d} "
@@ -94,17 +106,24 @@ def simulated(pickers: list[str], seeds: range, size: int) -> None:
                 )
     for (picker, kind), rows in worst.items():
         if kind in ("plain", "hard"):
-            least = np.array(rows).min(axis=0)
-            print(f"{picker} {kind}, worst: F1 {least[0]:.3f}, {least[1]:.3f} of the best, precision {least[2]:.3f}")
+            least, together = np.array(rows).min(axis=0), np.array(rows).sum(axis=0)
+            print(
+                f"{picker} {kind}, worst: F1 {least[0]:.3f}, {least[1]:.3f} of the best, precision {least[2]:.3f}; "
+                f"{together[3]:.0f} false of {together[4]:.0f} picks"
+            )
 
 
 def thickness(pickers: list[str], seeds: range, size: int) -> None:
-    """Ice of 200 to 1000 Å and more within a micrograph, its grain with it: what is picked in each third of it."""
-    print("picker     seed  false per µm² above 3.5: thin  middle  thick   precision: thin  middle  thick   recall: …")
+    """Ice of 200 to 1000 Å and more within a micrograph, its grain with it: what is picked in each third of it.
+
+    Noise is counted above `NOISE` with all seeds, particles are picked with the first three.
+    """
+    print("picker     seed  false: thin  middle  thick   precision: thin  middle  thick   recall: thin  middle  thick")
+    every = {picker: np.zeros(3, int) for picker in pickers}
     for seed in seeds:
         for picker in pickers:
             rows = []
-            for density in (0.0, 1500.0):
+            for density in (0.0, 1500.0)[: 2 if seed < seeds.start + 3 else 1]:
                 recipe = dataclasses.replace(
                     made("plain", 500.0, density, seed, size), ice=600.0, ice_gradient=800.0, ice_grain=True
                 )
@@ -112,11 +131,11 @@ def thickness(pickers: list[str], seeds: range, size: int) -> None:
                 image, diameter = movie.frames[0] * movie.gain, across(500.0, seed)
                 search = searched(picker, image, movie.truth, recipe, seed, diameter)
                 third = thirds(image)
-                found = search(None if density else 3.5)
+                found = search(None if density else NOISE[picker])
                 at = third(found.places)
                 if not density:
-                    area = size * size * PIXEL**2 * 1e-8 / 3
-                    rows += [np.count_nonzero(at == part) / area for part in range(3)]
+                    rows += list(np.bincount(at, minlength=3))
+                    every[picker] += np.bincount(at, minlength=3)
                     continue
                 near = 0.4 * diameter / PIXEL
                 right = at[pairs(found.places, movie.truth.positions, near)[:, 0]]
@@ -126,6 +145,8 @@ def thickness(pickers: list[str], seeds: range, size: int) -> None:
                 rows += [np.sum(right == part) / max((at == part).sum(), 1) for part in range(3)]
                 rows += [(met == part).sum() / max((there == part).sum(), 1) for part in range(3)]
             print(f"{picker:10s} {seed:4d} " + " ".join(f"{value:8.3f}" for value in rows), flush=True)
+    for picker, counts in every.items():
+        print(f"{picker}, all false: {counts[0]} thin, {counts[1]} middle, {counts[2]} thick")
 
 
 def thirds(image: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -143,7 +164,7 @@ def made(kind: str, mass: float, density: float, seed: int, size: int) -> Recipe
         shape=(size, size), frames=1, dose_per_frame=40.0, drift=0.0, jitter=0.0, pixel_size=PIXEL,
         mass=mass, density=density, defocus=(8000.0, 25000.0), molecule=seed, hot=0.0, dead=0.0,
     )  # fmt: skip
-    if kind == "hard":
+    if kind in ("hard", "dirt"):
         return dataclasses.replace(hard(recipe), local=0.0, ripples=0, jitter=0.0, coincidence=0.0, ice_grain=True)
     return empty(recipe) if kind == "empty" else recipe
 

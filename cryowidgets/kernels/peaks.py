@@ -17,6 +17,8 @@ FALSE = 0.05
 """Part of the places that may be noise, where there are more of them than that."""
 LOWEST = 3.0
 """No lower threshold is chosen."""
+ROUNDS = 3
+"""In which particles and the noise between them are told apart."""
 REFERENCE = 320
 """Side in px of the fields of noise in which chance is counted."""
 COUNTED = 40
@@ -82,11 +84,14 @@ def threshold(scores: np.ndarray, places: np.ndarray, use: np.ndarray, density: 
     """Threshold for the sorted scores, the highest first, of places (n, 2) in px of what was searched.
 
     Noise of itself makes peaks everywhere, but none is found within a diameter (px) of a particle. So it is expected
-    only between those that are surely some, in as many cells as that is pixels times their `density`: see `cells_of`.
+    only between those that are found, in as many cells as that is pixels times their `density`: see `cells_of`. What
+    is found is first what no noise reaches, then what is above the threshold that follows from that, and so on.
     """
-    sure = scores > level(np.zeros(0), density * float(use.sum()))
-    free = away(use, np.rint(places[sure]).astype(int), diameter)
-    return level(scores, density * float(free.sum()))
+    sure = least = level(np.zeros(0), density * float(use.sum()))
+    for _ in range(ROUNDS):
+        free = away(use, np.rint(places[scores > min(sure, least)]).astype(int), diameter)
+        least = level(scores, density * float(free.sum()))
+    return least
 
 
 def level(scores: np.ndarray, cells: float) -> float:

@@ -12,7 +12,7 @@ SOFT = 0.1
 """Width of the soft rim of spheres, the deviation of a Gaussian, in their radii: no molecule is one."""
 SPHERES = (0.8, 1.0, 1.25)
 """Diameters of the spheres that are tried, relative to that of the particle."""
-KEPT = 0.995
+KEPT = 0.99
 """Part of what the templates show that their principal pictures show."""
 MOST = 64
 """No more principal pictures are taken."""

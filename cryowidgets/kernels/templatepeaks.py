@@ -22,14 +22,19 @@ from scipy.spatial import cKDTree
 from cryowidgets.kernels.discs import squared_frequency
 from cryowidgets.kernels.templatesearch import REACH, Search
 
-MISFIT = 0.3
-"""What stays of a particle without its template, as a part of its height."""
 ROUNDS = 20
 """In which heights are fitted to each other, each time by half of the way."""
 
 
 def peeled(
-    search: Search, y: np.ndarray, x: np.ndarray, best: np.ndarray, heights: np.ndarray, apart: float, least: float
+    search: Search,
+    y: np.ndarray,
+    x: np.ndarray,
+    best: np.ndarray,
+    heights: np.ndarray,
+    apart: float,
+    least: float,
+    misfit: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Take the peaks of templates apart.
 
@@ -42,6 +47,8 @@ def peeled(
         Least distance of two particles, px.
     least : float
         Least height of what is left.
+    misfit : float
+        What stays of a particle without its template, as a part of its height.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def peeled(
         fitted = 0.5 * (fitted + alone)
     higher = fitted[of] > fitted[at]
     stays = np.bincount(at[higher], (shared * np.square(fitted[of]))[higher], n)
-    return kept, fitted[kept], (fitted / np.sqrt(1 + MISFIT**2 * stays))[kept]
+    return kept, fitted[kept], (fitted / np.sqrt(1 + misfit**2 * stays))[kept]
 
 
 class _Answers:

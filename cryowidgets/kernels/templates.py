@@ -23,6 +23,8 @@ from cryowidgets.kernels.templatesearch import Lens, Search, highest
 
 __all__ = ["Found", "Lens", "find"]
 
+MISFIT, ROUGH = 0.3, 0.4
+"""What stays of a particle when its template or a sphere was taken away, as a part of its height."""
 RESTLESS = 1.5
 """Times the variation around most particles from which on a score counts the less: it is dirt, or the rim of film."""
 
@@ -102,7 +104,8 @@ def find(
         lowest = peaks.lowest(density * pixels, pixels / radius**2)
     elif lowest is None:
         lowest = peaks.two_kinds(score[peaks.maxima(score, radius, 0.5, seen.use)])
-    scores, best, place = _looked(search, white, fields, score, seen, radius, lowest)
+    misfit = ROUGH if templates is None else MISFIT
+    scores, best, place = _looked(search, white, fields, score, seen, radius, lowest, misfit)
     least = lowest
     if threshold is None and seen.counts:
         least = peaks.threshold(scores, place, seen.use, density, size)
@@ -124,7 +127,14 @@ def _noise(white: np.ndarray, seen: Ground, diameter: float) -> NoisePower:
 
 
 def _looked(
-    search: Search, white: np.ndarray, fields: np.ndarray, score: np.ndarray, seen: Ground, apart: float, lowest: float
+    search: Search,
+    white: np.ndarray,
+    fields: np.ndarray,
+    score: np.ndarray,
+    seen: Ground,
+    apart: float,
+    lowest: float,
+    misfit: float,
 ) -> tuple[np.ndarray, ...]:
     """Take apart what is seen: also what lies at the sides, beyond where particles may be.
 
@@ -135,7 +145,7 @@ def _looked(
     """
     y, x = peaks.maxima(score, 0.5 * apart, lowest, seen.ice)
     best = (search.weights @ fields[:, y, x]).argmax(axis=0) if len(y) else np.zeros(0, int)
-    chosen, fitted, scores = peeled(search, y, x, best, score[y, x], apart, lowest)
+    chosen, fitted, scores = peeled(search, y, x, best, score[y, x], apart, lowest, misfit)
     y, x, best = y[chosen], x[chosen], best[chosen]
     if len(y):
         scores = scores / _restless(white - search.shown(white.shape, y, x, best, fitted), y, x, fitted, 2 * apart)

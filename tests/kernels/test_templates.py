@@ -32,7 +32,7 @@ def test_particles_are_found_and_little_else(kind, views, recall):
     assert len(pairs(found.places, wanted, near)) >= recall * len(wanted)
     assert (np.diff(found.scores) <= 0).all() and (found.scores > found.threshold).all()
     off = np.square(found.places[right[:, 0]] - truth.positions[right[:, 1]]).sum(axis=1)
-    assert np.sqrt(off.mean()) * PLAIN.pixel_size < (0.12 if views else 0.2) * diameter
+    assert np.sqrt(off.mean()) * PLAIN.pixel_size < (0.12 if views else 0.25) * diameter
 
 
 def test_the_lens_and_the_views_make_scores_higher():
@@ -76,7 +76,7 @@ def test_what_a_particle_does_beside_itself_is_taken_away():
     y, x = np.concatenate([at, beside]).T
     best = (search.weights @ fields[:, y, x]).argmax(axis=0)
     assert score[100, 101] > 7  # it answers there as to a particle
-    chosen, heights, scores = templatepeaks.peeled(search, y, x, best, score[y, x], 6.0, 3.0)
+    chosen, heights, scores = templatepeaks.peeled(search, y, x, best, score[y, x], 6.0, 3.0, 0.3)
     assert list(chosen[:3]) == [0, 1, 2]
     np.testing.assert_allclose(heights[:3], [20, 16, 9], rtol=0.1)
     assert scores[0] == heights[0] and (scores[3:] < 3).all()
