@@ -393,6 +393,7 @@ class Volume(Item):
     symmetry: str = column("point group that was imposed", default="C1")
     classes: int = column("class averages used", default=0)
     particles: int = column("particles behind them", default=0)
+    refined: int = column("particles that it was made finer with; 0 where it is of averages alone", default=0)
     starts: int = column("random starts", default=0)
     agreeing: int = column("starts that came to the same map", default=0)
     agreement: float = column("resolution to which they agree", "Å", default=NAN)

@@ -72,11 +72,14 @@ def _compare_maps() -> None:
     import numpy as np
 
     from cryowidgets.kernels import alignvolumes, project3d
+    from cryowidgets.kernels.initialposes import Pictures, Poses
 
     volume = np.random.default_rng(0).standard_normal((16, 16, 16), np.float32)
     rotations = project3d.rotations_of([0, 10], [20, 30], [40, 50])
     project3d.backproject(project3d.project(volume, rotations), rotations)
     alignvolumes.align(volume, volume)
+    pictures = Pictures.of(project3d.project(volume, rotations), 6.0)
+    pictures.polished(volume, Poses(rotations, np.zeros((2, 2)), np.zeros(2)), 6.0, [(1.0, 1.0)])
 
 
 COMMANDS = (compile_,)

@@ -1,4 +1,9 @@
-"""The two stages of a first map: many coarse starts, and the refinement of the best; boxes and schedules of both."""
+"""The two stages of a first map: many coarse starts, and the refinement of the best; boxes and schedules of both.
+
+What is refined is refined view by view: how the averages of a view lie is told by a map that was made without that
+view. Else each lies where it has lain, as the map has it there; and of a particle that looks nearly the same from two
+sides, as three round domains do, which lie in one plane, no map gets rid of what came to the wrong side.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,10 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage
 
-from cryowidgets.kernels.directions import even, facing
+from cryowidgets.kernels import mask3d
+from cryowidgets.kernels.directions import even, facing, turns
 from cryowidgets.kernels.initialclimb import Averages, Pose, Round, best, climb
+from cryowidgets.kernels.initialposes import Pictures, Poses, views
 from cryowidgets.kernels.project3d import fitted, resized
 from cryowidgets.kernels.symmetryaxes import onto_axes
 
@@ -18,7 +25,10 @@ if TYPE_CHECKING:
     from cryowidgets.kernels.initialvolume import Settings
 
 _START = 25.0  # Å: detail with which starts end
-_ROUNDS, _REFINING, _HALVES = 30, 10, 4
+_ROUNDS, _HALVES = 30, 4
+_REFINING = (20.0, 18.0, 17.0)  # Å: what is compared in the rounds of refinement
+_FOLDS = 6  # parts of the views, each of which is left out once
+_DENSE, _AROUND = 0.1, 8.0  # of the densest places, Å: what is taken to be the particle
 _PER_WAVE = 2.2  # px of the finest detail
 
 
@@ -30,6 +40,8 @@ class Stage:
     """
 
     averages: Averages
+    pictures: Pictures
+    counts: np.ndarray
     mask: np.ndarray
     pixel_size: float
     length: float
@@ -64,7 +76,8 @@ class Stage:
         cross = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]]) * shift / pixel
         length = side * pixel
         averages = Averages(small, length / finest, step, cross, counts)
-        return cls(averages, soft(side, radius, 3), pixel, length, finest, full, settings)
+        waves = Pictures.of(small, length / finest)
+        return cls(averages, waves, counts, soft(side, radius, 3), pixel, length, finest, full, settings)
 
     def start(self, number: int, left: np.ndarray, warm: np.ndarray | None) -> tuple[np.ndarray, float, float]:
         """A map from start `number`, and its mean correlation with the averages used, and with those left out."""
@@ -93,8 +106,48 @@ class Stage:
     def refine(self, volume: np.ndarray, number: int) -> np.ndarray:
         """A map with all the detail of this stage."""
         rng = np.random.default_rng([self.settings.seed, number, 1])
-        rounds = self._schedule(_REFINING, _START, 0.01, 0.004, 1.0, (11.0, 8.0))
-        return climb(self.averages, volume, rounds, self.mask, self.settings.symmetry, rng)
+        equal = self.pictures.white(0.5)
+        poses, mask = Poses.of(self.poses(volume, 9.0)), self.mask
+        for detail in _REFINING:
+            radius = self.length / max(detail, self.finest)
+            beams = facing(even(round(4 * np.pi / np.radians(9.0) ** 2)) @ turns(rng.standard_normal((1, 3)))[0].T)
+            parts = views(poses.rotations, self.settings.symmetry, _FOLDS)
+            found = [self._left_out(part, poses, mask, beams, radius, equal) for part in parts]
+            poses = Poses.together(found, np.concatenate(parts))
+            volume = self._made(poses, mask, 8)
+            mask = self.narrow(volume)
+        return volume
+
+    def _left_out(
+        self, part: np.ndarray, poses: Poses, mask: np.ndarray, beams: np.ndarray, radius: float, equal: Pictures
+    ) -> Poses:
+        """How some averages lie in the map of the others."""
+        others = np.setdiff1d(np.arange(len(equal)), part)
+        volume = self._made(poses, mask, 3, others if len(others) else part)
+        found = Poses.of(best(self.averages, volume, beams, part, radius))
+        finer = [(4.5, 2.5 / self.pixel_size), (2.5, 2.5 / self.pixel_size)]
+        return equal.some(part).polished(volume, found, radius, finer)
+
+    def _made(self, poses: Poses, mask: np.ndarray, rounds: int, some: np.ndarray | None = None) -> np.ndarray:
+        """The map of averages where they lie."""
+        some = np.arange(len(self.counts)) if some is None else some
+        pictures, counts = self.pictures.some(some), self.counts[some]
+        sums = pictures.put_together(poses.some(some), self.settings.symmetry, self.length / self.finest, counts)
+        return sums.within(mask, rounds=rounds)
+
+    def narrow(self, volume: np.ndarray) -> np.ndarray:
+        """A mask about the particle."""
+        return self.mask * about(volume, self.pixel_size)
+
+    def halves(self, volume: np.ndarray) -> list[np.ndarray]:
+        """Two halves of the averages, (n,) bool each, which have no view in common where there are views enough.
+
+        Averages of one view have the same views missing, and their halves would agree about what neither knows.
+        """
+        parts = views(self.poses(volume).rotations, self.settings.symmetry, 2)
+        if len(parts) < 2:
+            return [halves(len(self.counts), self.settings.seed) == i for i in range(2)]
+        return [np.isin(np.arange(len(self.counts)), part) for part in parts]
 
     def half(self, volume: np.ndarray, use: np.ndarray, number: int) -> np.ndarray:
         """A map of some of the averages, from coarse detail of `volume`."""
@@ -142,6 +195,20 @@ def soft(side: int, radius: float, dimensions: int, edge: float = 2.0) -> np.nda
     along = np.square(np.arange(side, dtype=np.float32) - side // 2)
     far = np.sqrt(sum(np.expand_dims(along, tuple(j for j in range(dimensions) if j != i)) for i in range(dimensions)))
     return np.clip((radius + edge - far) / edge, 0, 1).astype(np.float32)
+
+
+def about(volume: np.ndarray, pixel_size: float, resolution: float = 20.0, edge: float = 8.0) -> np.ndarray:
+    """A mask with a soft edge about all that is dense in a map (n, n, n), float32: domains may lie apart.
+
+    The map is smoothed to `resolution`, Å; what has a tenth of the density of the densest places is within, and 8 Å
+    around it; the edge has so many Å.
+    """
+    smooth = mask3d.low_pass(np.asarray(volume, np.float32), pixel_size, resolution)
+    top = float(np.partition(smooth, -max(smooth.size // 1000, 1), axis=None)[-max(smooth.size // 1000, 1)])
+    if not top > 0:
+        return np.ones(smooth.shape, np.float32)
+    far = scipy.ndimage.distance_transform_edt(smooth < _DENSE * top) * pixel_size - _AROUND
+    return (0.5 + 0.5 * np.cos(np.pi * np.clip(far / edge, 0, 1))).astype(np.float32)
 
 
 def shifted(pictures: np.ndarray, shifts: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from cryowidgets.kernels.initialstages import Stage
 
 NAN = math.nan
 _ALIKE = 1.45  # times the finest detail of the starts: to which two must agree to be the same map
-_COMPARED, _REFINED = 12, 3  # starts that are compared with the best, and that are refined with it
+_COMPARED, _REFINED = 12, 6  # starts that are compared with the best, and that are refined with it
 _NEAR = 0.06  # of correlation: a start further below the best is another map
 
 
@@ -163,14 +163,16 @@ def _refined(
 ) -> FirstMap:  # fmt: skip
     """The map at full detail, its halves, and how the averages lie in it."""
     mean = np.mean(same, axis=0)
-    centred = initialstages.shifted(pictures, coarse.poses(mean).shifts * coarse.pixel_size / settings.pixel_size)
+    first = coarse.poses(mean).shifts * coarse.pixel_size / settings.pixel_size
+    centred = initialstages.shifted(pictures, first)
     fine = Stage.fine(centred, counts, settings)
     begun = [coarse.handed(volume, fine) for volume in same[:_REFINED]]
     ended = cpu.each(lambda i: fine.refine(begun[i], i), range(len(begun)))
     onto = [ended[0], *cpu.each(lambda one: _onto(one, ended[0], fine), ended[1:])]
     volume = np.mean(onto, axis=0)
-    halves = initialstages.halves(len(pictures), settings.seed)
-    parts = cpu.each(lambda i: fine.half(volume, halves == i, i), range(2))
+    volume = volume * fine.narrow(volume)
+    halves = fine.halves(volume)
+    parts = cpu.each(lambda i: fine.half(volume, halves[i], i), range(2))
     resolution = crossing(*fsc(*parts), threshold=HALVES, pixel_size=fine.pixel_size)
     poses = fine.poses(volume)
     views = spread(poses.rotations, particles, settings.symmetry)
@@ -184,7 +186,7 @@ def _refined(
         found,
         volume=full[0], deviation=full[1], half1=full[2], half2=full[3],
         rotations=poses.rotations,
-        shifts=poses.shifts * fine.pixel_size / settings.pixel_size,
+        shifts=first + poses.shifts * fine.pixel_size / settings.pixel_size,
         correlations=poses.correlations,
         resolution=resolution,
         counts=views,

@@ -138,6 +138,9 @@ class Sums:
         shape = (2 * m + 1, 2 * m + 1, m + 1)
         return cls(np.zeros(shape, np.complex64), np.zeros(shape, np.float32), box, pad)
 
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.values + other.values, self.weights + other.weights, self.box, self.pad)
+
     def insert(
         self, rotations: np.ndarray, points: np.ndarray, values: np.ndarray, counts: np.ndarray | None = None
     ) -> None:
@@ -161,16 +164,37 @@ class Sums:
         weights[:, :, 0] += weights[::-1, ::-1, 0]
         return values, weights
 
-    def solved(self, tau: float = 0.1) -> np.ndarray:
+    def solved(self, tau: float | np.ndarray = 0.1) -> np.ndarray:
         """The map (n, n, n): values over weights, where weights are raised by `tau` of the mean of their shell.
 
-        So what has never been seen stays 0, and what has been seen little is believed little.
+        So what has never been seen stays 0, and what has been seen little is believed little. `tau` may be one for each
+        wave over the box, from 0.
         """
         values, weights = self.whole()
-        shells, inverse = _shells(values.shape[2] - 1)
+        return _map(values / self._raised(weights, tau), self.box, self.pad)
+
+    def within(self, mask: np.ndarray, tau: float | np.ndarray = 0.3, rounds: int = 8) -> np.ndarray:
+        """The map (n, n, n) that is 0 outside of a mask and nowhere below nothing, and gives the slices.
+
+        Both tell in part what views did not: projection onto convex sets, Carazo & Carrascosa (1987) J Microsc 145,
+        159, doi:10.1111/j.1365-2818.1987.tb01325.x. It is nearer to the slices with every round, and to their noise.
+        """
+        values, weights = self.whole()
+        raised = self._raised(weights, tau)
+        radius = (values.shape[2] - 2) / self.pad
+        volume = np.zeros((self.box,) * 3, np.float32)
+        for done in range(rounds):
+            lacking = values - weights * transform(volume, radius, self.pad).values if done else values
+            volume = np.maximum((volume + _map(lacking / raised, self.box, self.pad)) * mask, 0)
+        return volume
+
+    def _raised(self, weights: np.ndarray, tau: float | np.ndarray) -> np.ndarray:
+        shells, inverse = _shells(weights.shape[2] - 1)
         mean = np.bincount(inverse, weights.ravel()) / shells
-        floor = np.maximum(tau * mean[inverse].reshape(weights.shape), 1e-6 * max(float(weights.max()), 1e-30))
-        return _map(values / (weights + floor).astype(np.float32), self.box, self.pad)
+        tau = np.atleast_1d(np.asarray(tau, float))
+        mean *= np.interp(np.arange(len(mean)) / self.pad, np.arange(len(tau)), tau)
+        floor = np.maximum(mean[inverse].reshape(weights.shape), 1e-6 * max(float(weights.max()), 1e-30))
+        return (weights + floor).astype(np.float32)
 
     def back(self) -> np.ndarray:
         """The adjoint of `transform` and `slices`: no division."""

@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 
 from cryowidgets.errors import InputError, ParameterError
-from cryowidgets.io import mrc
-from cryowidgets.kernels import project3d
-from cryowidgets.kernels.directions import even, facing
-from cryowidgets.model import Classes
-from cryowidgets.protocols import classfiles
+from cryowidgets.io import mrc, star
+from cryowidgets.kernels import initialparticles, project3d
+from cryowidgets.kernels.classifykinds import Lens
+from cryowidgets.kernels.directions import even, facing, turns
+from cryowidgets.kernels.fsc import crossing, fsc
+from cryowidgets.kernels.initialvolume import FirstMap
+from cryowidgets.model import Classes, Particles
+from cryowidgets.protocols import classfiles, initial_volume
 from cryowidgets.protocols.initial_volume import InitialVolume
 from cryowidgets.protocols.out import Out
 from cryowidgets.sim import particles
 
 BOX, PIXEL, COUNT = 32, 8.0, 24
 MOLECULE = particles.simulate(1, box=BOX, pixel_size=PIXEL, seed=4).density[0]
+VIEWS = facing(even(COUNT), np.random.default_rng(9).uniform(0, 360, COUNT))
 VALUES = {"starts": 4, "finest": 24.0, "diameter": 190.0}
 
 
@@ -40,11 +44,39 @@ def classes(folder, averages, good=None, number=1, **values):
     return Classes(**said)
 
 
-def process(folder, item, last=None, **values):
+def process(folder, item, last=None, chosen=None, **values):
     out = Out(folder, "steps/volume", f"volume_{item.id:06d}")
-    result = InitialVolume(**{**VALUES, **values}).process([item], last, out)
+    result = InitialVolume(**{**VALUES, **values}).process([item], last, out, chosen)
     out.commit()
     return result.filed(folder).located(folder)
+
+
+def sorted_particles(folder, rotations, members, name="particles", noise=False):
+    """Particles of classes 4 and up, whose averages lie as `rotations` say: the file of what their sorting says."""
+    rng = np.random.default_rng(6)
+    place = np.repeat(np.arange(len(rotations)), members)
+    psi = rng.uniform(-180, 180, len(place))
+    turned = turns(np.outer(-np.radians(psi), [0, 0, 1.0])) @ rotations[place]
+    tilted = turns(rng.standard_normal((len(place), 3)) * np.radians(4)) @ turned
+    lens = project3d.spectra(project3d.project(MOLECULE, tilted))
+    points = np.stack(np.meshgrid(np.arange(BOX // 2 + 1), np.fft.fftfreq(BOX) * BOX), axis=-1).reshape(-1, 2)
+    rows = [np.full(len(place), 15000.0), np.full(len(place), 14800.0), np.zeros(len(place)), np.zeros(len(place))]
+    lens *= initialparticles.transfer(points, BOX * PIXEL, Lens(300.0, 2.7, 0.1), rows).reshape(lens.shape)
+    pictures = np.roll(np.fft.irfft2(lens, s=(BOX, BOX)), (BOX // 2, BOX // 2), axis=(1, 2))
+    pictures = (0 if noise else pictures / pictures.std()) + rng.standard_normal(pictures.shape)
+    mrc.write(folder / f"{name}.mrcs", pictures.astype(np.float32), PIXEL)
+    optics = {
+        "rlnOpticsGroup": [1], "rlnOpticsGroupName": ["a"], "rlnVoltage": [300.0], "rlnSphericalAberration": [2.7],
+        "rlnAmplitudeContrast": [0.1], "rlnImagePixelSize": [PIXEL], "rlnImageSize": [BOX],
+    }  # fmt: skip
+    table = {
+        "rlnImageName": [f"{i:06d}@{name}.mrcs" for i in range(1, len(place) + 1)],
+        "rlnOpticsGroup": [1] * len(place), "rlnDefocusU": rows[0], "rlnDefocusV": rows[1], "rlnDefocusAngle": rows[2],
+        "rlnAnglePsi": psi, "rlnOriginXAngst": np.zeros(len(place)), "rlnOriginYAngst": np.zeros(len(place)),
+        "rlnClassNumber": place + 4, "cwIdentity": place + 4,
+    }  # fmt: skip
+    star.write(folder / f"{name}.star", {"optics": optics, "particles": table})
+    return Particles(path="", metadata=str(folder / f"{name}.star"), count=len(place), box=BOX, pixel_size=PIXEL)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +85,7 @@ def session(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     (folder / "steps/volume").mkdir(parents=True)
     rng = np.random.default_rng(8)
-    seen = project3d.project(MOLECULE, facing(even(COUNT), rng.uniform(0, 360, COUNT)))
+    seen = project3d.project(MOLECULE, VIEWS)
     seen = seen + rng.standard_normal(seen.shape) * np.sqrt(seen.var() / 2)
     bad = rng.standard_normal((3, BOX, BOX)) * seen.std()
     item = classes(folder, np.concatenate([bad, seen]), np.arange(COUNT + 3) >= 3)
@@ -115,3 +147,48 @@ def test_a_group_that_there_is_not_and_a_model_of_other_classes(tmp_path):
     other = classes(tmp_path, np.ones((8, BOX, BOX)), number=2)
     with pytest.raises(InputError, match="9 averages where .* 8 classes"):
         process(tmp_path, dataclasses.replace(item, model=other.model))
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """The map of averages is given, at coarse detail, whichever classes are used: how it is found is said above."""
+    coarse = project3d.resized(project3d.resized(MOLECULE, 14), BOX)
+
+    def given(averages, settings, weights, warm):
+        lie = {"rotations": VIEWS[-len(averages) :][::-1], "shifts": np.zeros((len(averages), 2))}
+        return FirstMap(volume=coarse, scores=np.ones(4), agreeing=4, counts=np.ones(400), evenness=0.9, **lie)
+
+    monkeypatch.setattr(initial_volume, "first_map", given)
+    return coarse
+
+
+def detail(density):
+    """Resolution against the molecule, Å."""
+    return crossing(*fsc(density, MOLECULE), threshold=0.5, pixel_size=PIXEL)
+
+
+def test_particles_of_the_chosen_classes_make_it_finer(session, known):
+    """They need not be linked: those of all classes are in the files of the sorting."""
+    folder, item, _ = session
+    chosen = sorted_particles(folder, VIEWS, 12)
+    volume = process(folder, dataclasses.replace(item, id=3), chosen=chosen)
+    assert (volume.reason, volume.refined, volume.classes) == ("", 12 * COUNT, COUNT)
+    assert detail(mrc.read(volume.path)) < 22 < detail(known) and 16 < volume.resolution < 25
+    within = process(folder, dataclasses.replace(item, id=4, metadata=chosen.metadata), refine=210)
+    assert within.refined == 210
+
+
+def test_the_classes_are_those_that_a_person_chose(session, known):
+    folder, item, _ = session
+    some = process(folder, dataclasses.replace(item, id=5), chosen=sorted_particles(folder, VIEWS[:10], 3), refine=0)
+    assert some.classes == 10 and some.particles == sum(range(103, 113)) and some.refined == 0
+    none = Particles(path="", count=0, box=BOX, pixel_size=PIXEL)
+    assert process(folder, dataclasses.replace(item, id=6), chosen=none).reason == "none of the classes is chosen"
+
+
+def test_particles_that_do_not_help_leave_the_map_of_averages_and_a_reason(session, known):
+    folder, item, _ = session
+    noise = sorted_particles(folder, VIEWS, 12, "noise", noise=True)
+    volume = process(folder, dataclasses.replace(item, id=7), chosen=noise)
+    assert "two halves of 288 particles" in volume.reason and volume.refined == 0
+    np.testing.assert_allclose(mrc.read(volume.path), known, atol=1e-6)
