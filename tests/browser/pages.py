@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryowidgets.widgets.kiosk import start
 
 ROWS = "() => [...document.querySelectorAll('.cw-strip .cw-plot')].slice(0, 4).map((e) => Number(e.dataset.rows))"
 """Of drift, defocus, astigmatism and fit resolution; movies per hour come after them."""
 READY = "document.querySelectorAll('.cw-strip .cw-plot[data-rows]').length === 5"
 KERNEL = "() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
+
+
+@contextmanager
+def served(browser, folder: Path) -> Iterator[Tab]:
+    """The page of a project for the person who controls it, open in a browser, for the tests of a module."""
+    with start(folder, pool=0) as page:
+        tab = Tab(browser, page.url)
+        yield tab
+        tab.context.close()
 
 
 class Tab:

@@ -6,8 +6,7 @@ import pytest
 
 from cryowidgets.engine import inbox
 from cryowidgets.store import alerts
-from cryowidgets.widgets.kiosk import start
-from tests.browser.pages import Tab
+from tests.browser.pages import served
 from tests.filled import FilledSession
 from tests.monitors.receivers import until
 
@@ -27,11 +26,9 @@ def filled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def desk(chromium, filled):
-    with start(filled.folder, pool=0) as page:
-        tab = Tab(chromium, page.url)
+    with served(chromium, filled.folder) as tab:
         tab.page.set_default_timeout(90_000)
         yield tab
-        tab.context.close()
 
 
 def sent(filled, name):

@@ -3,8 +3,7 @@
 import pytest
 
 from cryowidgets.engine import inbox
-from cryowidgets.widgets.kiosk import start
-from tests.browser.pages import Tab
+from tests.browser.pages import served
 from tests.mapped_session import add_map
 from tests.sorted_session import GOOD, SortedSession
 
@@ -29,11 +28,9 @@ def session(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tab(chromium, session):
-    with start(session.folder, pool=0) as page:
-        tab = Tab(chromium, page.url)
+    with served(chromium, session.folder) as tab:
         tab.wait("document.querySelector('.cw-tabs [data-name=Map]')")
         yield tab
-        tab.context.close()
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import pytest
 from cryowidgets.engine.engine import Engine
 from cryowidgets.io import jpeg, mrc
 from cryowidgets.store.queries import Reader
-from cryowidgets.widgets.kiosk import start
-from tests.browser.pages import Tab
+from tests.browser.pages import served
 from tests.filled import FilledSession
 
 pytestmark = pytest.mark.browser
@@ -58,13 +57,11 @@ def engine(folder):
 
 @pytest.fixture(scope="module")
 def tab(chromium, folder, engine):
-    with start(folder, pool=0) as page:
-        tab = Tab(chromium, page.url)
+    with served(chromium, folder) as tab:
         tab.wait("document.querySelector('.cw-tabs [data-name=Exposures]')")
         tab.page.click(".cw-tabs [data-name=Exposures]")
         tab.wait(f"{ROWS}.length === 30")
         yield tab
-        tab.context.close()
 
 
 @pytest.fixture

@@ -6,12 +6,11 @@ from PIL import Image
 
 from cryowidgets.engine import inbox
 from cryowidgets.store.changes import hold
-from cryowidgets.widgets.kiosk import start
 from cryowidgets.widgets.micrograph_view import Circles, Shot
 from cryowidgets.widgets.picks_data import Worth
 from cryowidgets.widgets.picks_hand import PicksByHand
 from cryowidgets.widgets.picks_view import PicksCut, PicksView
-from tests.browser.pages import Tab
+from tests.browser.pages import served
 from tests.picked import PickedSession
 
 pytestmark = pytest.mark.browser
@@ -35,15 +34,13 @@ def session(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tab(chromium, session):
-    with start(session.folder, pool=0) as page:
-        tab = Tab(chromium, page.url)
+    with served(chromium, session.folder) as tab:
         tab.wait("document.querySelector('.cw-tabs [data-name=Picks]')")
         tab.page.click(".cw-tabs [data-name=Picks]")
         tab.wait(f"Number({VIEW}?.dataset.mean) > 0 && Number({VIEW}.dataset.picks) > 0")
         tab.wait("document.querySelectorAll('.cw-picks-strip img').length === 12")
         yield tab
         assert tab.faults == []
-        tab.context.close()
 
 
 def handle(tab, side):
