@@ -72,11 +72,12 @@ function whole({ state, buffer_paths = [] }, buffers) {
   return state;
 }
 
-// All widgets of a kernel. `there` is called once they are known, and again after each time that the line broke: what
-// was said meanwhile is lost, so all are new. `strange` is called with the state of one that is none of `known`.
-function follow(address, { known, there, strange, signal }) {
+// All widgets of a kernel. `asked` is called while their state is on its way; `there` once they are known, and again after
+// each time that the line broke: what was said meanwhile is lost, so all are new. `strange` is called with the state of
+// one that is none of `known`.
+function follow(address, { known, asked, there, strange, signal }) {
   const models = new Map();
-  const asked = `${session}-control`;
+  const control = `${session}-control`;
   let round = 0;
   const add = (id, state) => {
     if (!known(state)) strange(state);
@@ -87,7 +88,7 @@ function follow(address, { known, there, strange, signal }) {
     if (kind === "comm_open" && content.target_name === TARGET) add(id, whole(data, buffers));
     else if (kind === "comm_close") models.delete(id);
     else if (kind !== "comm_msg") return;
-    else if (id === `${asked}${round}` && data.method === "update_states") {
+    else if (id === `${control}${round}` && data.method === "update_states") {
       models.clear();
       whole({ state: data.states, buffer_paths: data.buffer_paths }, buffers);
       for (const [id, { state }] of Object.entries(data.states)) add(id, state);
@@ -96,9 +97,10 @@ function follow(address, { known, there, strange, signal }) {
     else if (data.method === "custom") models.get(id)?.fire("msg:custom", data.content, buffers);
   };
   const opened = () => {
-    const comm_id = `${asked}${++round}`;
+    const comm_id = `${control}${++round}`;
     say("comm_open", { comm_id, target_name: CONTROL, data: {} }, { version: "1.0.0" });
     say("comm_msg", { comm_id, data: { method: "request_states" } });
+    asked();
   };
   const say = connect(address, { opened, heard, signal });
   return models;

@@ -41,7 +41,9 @@ function farewell() {
 }
 
 // Figures cannot do without it, and there is time while the kernel is asked; live_plot.js looks for it here.
-function beginBokeh({ href, dataset }) {
+function asked() {
+  const { href, dataset } = document.getElementById("bokeh") ?? {};
+  if (!href || globalThis.__cryowidgets_bokeh) return;
   const loading = new Promise((resolve, reject) => {
     const script = Object.assign(document.createElement("script"), { src: href, onload: resolve });
     script.onerror = () => reject(new Error(`cannot load ${href}`));
@@ -53,9 +55,7 @@ function beginBokeh({ href, dataset }) {
 
 if (cells.length && roots.every(Boolean)) {
   const address = `${location.origin}${config.baseUrl}api/kernels/${config.kernelId}/channels`.replace(/^http/, "ws");
-  const bokeh = document.getElementById("bokeh");
-  if (bokeh) beginBokeh(bokeh);
-  follow(address, { known, there, strange, signal: over.signal });
+  follow(address, { known, asked, there, strange, signal: over.signal });
   addEventListener("pagehide", farewell);
   addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // its kernel has ended
 } else {
