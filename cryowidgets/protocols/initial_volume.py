@@ -35,14 +35,14 @@ class InitialVolume(Protocol):
     hand it has nobody can tell. Then it is made finer with particles, each looked for about the pose of its class, in
     two halves that go their own ways; where that does not help, the map of averages stays, and that is said.
 
-    The classes that count are those of a selection where one is linked as `particles`; it is made anew when a person
+    The classes that count are those of a selection where one is linked as `chosen`; it is made anew when a person
     chooses others. Else they are those that look like particles.
 
     The halves of a map of averages alone are maps of different views, both begun from coarse detail of the whole: their
     resolution says how well averages agree, and is no proof of its own.
     """
 
-    takes = Many(Classes, every=1, newest=True, beside={"particles": Maybe(Particles)})
+    takes = Many(Classes, every=1, newest=True, beside={"chosen": Maybe(Particles)})
     gives = Volume
     cites = (cites.SIGNIFICANT, cites.SAMPLING, cites.RELION)
 
@@ -68,9 +68,7 @@ class InitialVolume(Protocol):
     ).tag(advanced=True)
     seed = Int(0, min=0, help="Other starts for another number").tag(advanced=True)
 
-    def process(
-        self, items: list[Classes], last: Volume | None, out: Out, particles: Particles | None = None
-    ) -> Volume:
+    def process(self, items: list[Classes], last: Volume | None, out: Out, chosen: Particles | None = None) -> Volume:
         began = time.monotonic()
         try:
             group(self.symmetry)
@@ -81,11 +79,11 @@ class InitialVolume(Protocol):
             return Volume(symmetry=self.symmetry, reason=f"there are no classes yet: {classes.reason}".rstrip(": "))
         model = read_model(classes.model) if classes.model else None
         stack = mrc.read_stack(classes.path)
-        blocks = sorted_particles(classes, particles) if self.refine or particles else None
-        chosen = None
-        if particles is not None:
-            chosen = np.unique(identities(blocks["particles"])) if blocks else np.zeros(0, np.int64)
-        used, held = self._used(stack, model, classes, chosen)
+        blocks = sorted_particles(classes, chosen) if self.refine or chosen else None
+        numbers = None
+        if chosen is not None:
+            numbers = np.unique(identities(blocks["particles"])) if blocks else np.zeros(0, np.int64)
+        used, held = self._used(stack, model, classes, numbers)
         begun = Volume(
             box=classes.box,
             pixel_size=classes.pixel_size,
@@ -94,7 +92,7 @@ class InitialVolume(Protocol):
             particles=int(held.sum()),
         )
         if not len(used):
-            why = "no class looks like particles yet" if particles is None else "none of the classes is chosen"
+            why = "no class looks like particles yet" if chosen is None else "none of the classes is chosen"
             return dataclasses.replace(begun, reason=why)
         if last is not None and last.path and not last.reason and begun.particles < self.growth * last.particles:
             return dataclasses.replace(last, id=0, exposure=0, name="", optics=None)
