@@ -6,7 +6,8 @@ most (Lindeberg, Int. J. Comput. Vis. 30 (1998) 79, doi:10.1023/A:1008045108935,
 blobs looked for are larger than the particles, each particle is found once and the filter that stands out has the size
 of the particle, whatever the former; when they are smaller, parts of particles are found. So the largest diameter that
 agrees with what it finds, and below which the answer stays the same, is that of the particles: neither that of their
-domains, nor that of groups of them.
+domains, nor that of groups of them. Where particles lie so close that they touch, larger blobs find more than one and
+smaller ones parts: then no size is told.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ STEP = 1.25
 STEADY, HOLDS = 0.2, 1
 """So little (a logarithm) may the answer change over so many steps below the diameter that agrees: groups of particles
 are found at any size that is looked for."""
+GROWS, NEAR = 0.5, 1.5
+"""Power of the blobs' diameter with which what they find may grow, from where they agree to so many times that. What
+lies alone is found once by larger blobs too, a power of 0 to 0.3; of a crowd more is found together, 0.6 to 1."""
 SIDE = 64
 ACROSS = 3.0
 """Pixels of the mean particle, and how many diameters they are."""
@@ -101,6 +105,7 @@ def measure(
         return Size(math.nan, np.zeros(len(asked)), 0, none, said)
     answers = _Answers(image, pixel, asked * MATCHED, bright)
     seen: list[tuple[float, float]] = []  # what each diameter finds, and how far that is from agreeing; logarithms
+    found_by: list[tuple[float, float]] = []
     agreed, most, wanted = None, 0, WIDER * longest
     while wanted >= WIDER * shortest / STEP**3:
         found = blobs.find(image, pixel, wanted / 1.2, wanted * 1.2, bright=bright)
@@ -111,16 +116,18 @@ def measure(
             curve = answers.at(found.places)
             size = math.log(_top(asked, curve))
             seen.append((size, size + math.log(WIDER / wanted)))
+            found_by.append((wanted, math.exp(size)))
             if agreed is None or abs(size - agreed) > STEADY:
                 agreed = _agreed(seen[-2:])
                 since = len(seen)
-            if agreed is not None and len(seen) == since + HOLDS and shortest <= math.exp(agreed) <= longest:
-                at = math.exp(agreed)
+            steady = agreed is not None and len(seen) == since + HOLDS
+            at = math.exp(agreed) if steady and agreed is not None else math.nan
+            if shortest <= at <= longest and _alone(at, found_by):
                 return Size(at, curve, len(found.places), answers.mean(found.places, at))
         wanted /= STEP
     said = f"at most {most} particles were found, and {LEAST} are needed"
     if most >= LEAST:
-        said = f"what is there has no size between {shortest:.0f} and {longest:.0f} Å"
+        said = f"what is there has no size between {shortest:.0f} and {longest:.0f} Å, or lies too close to tell one"
     return Size(math.nan, np.zeros(len(asked)), most, none, said)
 
 
@@ -132,6 +139,12 @@ def _agreed(seen: list[tuple[float, float]]) -> float | None:
     if len(seen) == 1:
         return size
     return float(np.interp(0.0, [seen[0][1], gap], [seen[0][0], size])) if seen[0][1] < 0 else None
+
+
+def _alone(size: float, found_by: list[tuple[float, float]]) -> bool:
+    """Whether blobs that are somewhat larger find the same size, Å: no other particle touches."""
+    larger = [(wanted / (WIDER * size), found / size) for wanted, found in found_by]
+    return all(found <= max(blob**GROWS, 1.05) for blob, found in larger if 1 < blob <= NEAR)
 
 
 def together(sizes: NDArray[np.float64]) -> tuple[float, float, str]:

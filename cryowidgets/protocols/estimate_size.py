@@ -53,7 +53,7 @@ class EstimateSize(Protocol):
             )
 
     def process(self, items: list[Micrograph], last: ParticleSize | None, out: Out) -> ParticleSize:
-        asked = np.array([self.smallest, self.largest])
+        asked = np.array([self.smallest, self.largest, self.contrast == "bright"])
         seen = _read(last, asked)
         if last is not None and len(seen.sizes) >= self.most:
             return last  # as it was, with its files

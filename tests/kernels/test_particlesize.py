@@ -67,6 +67,17 @@ def test_molecules_are_not_taken_for_their_domains(mass, density):
     assert 0 <= error < 0.1 * diameter
 
 
+def test_where_particles_lie_on_one_another_their_domains_are_not_taken_for_them():
+    """Molecules of 234 Å that cover the field once over: parts of 65 Å are all that stays the same."""
+    crowd = Recipe(
+        shape=(1024, 1024), frames=1, dose_per_frame=40.0, drift=0.0, jitter=0.0, pixel_size=1.2, mass=1500.0,
+        density=2400.0, defocus=(8000.0, 25000.0), molecule=32, hot=0.0, dead=0.0,
+    )  # fmt: skip
+    made = simulate(crowd, 32)
+    size = particlesize.measure(made.frames[0] * made.gain, 1.2)
+    assert math.isnan(size.diameter) and "lies too close to tell one" in size.reason
+
+
 def test_where_nothing_is_nothing_is_told():
     ice = Recipe(shape=(800, 800), frames=1, dose_per_frame=40.0, drift=0.0, jitter=0.0, pixel_size=2.0, density=0.0)
     made = simulate(dataclasses.replace(ice, hot=0.0, dead=0.0), 3)
