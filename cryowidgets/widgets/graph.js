@@ -131,7 +131,7 @@ async function render({ model, el, signal }) {
     if (!plan.steps?.length || !wide) return;
     const said = Object.values(marks).some((m) => m.state || m.reason || m.counts.length);
     Object.assign(CARD, said ? FULL : LOW);
-    const GAP = { across: [said ? 56 : 38, 20], rows: [said ? 44 : 34, 10], down: [14, 40] }; // px between cards
+    const GAP = { across: [said ? 56 : 38, 10], rows: [said ? 44 : 34, 10], down: [14, 40] }; // px between cards
     const fit = ([w, h]) => Math.min(wide / w, high / h);
     // What can be read without rolling goes before what cannot; of the rest, what rolls downwards alone.
     const worth = ({ size: [w, h], liked }) => {
