@@ -158,14 +158,14 @@ class Reader:
 
     def query(self, sql: str, values: Any = ()) -> list[tuple]:
         """Rows of a question of one's own; see `schema.sql`."""
-        if self._immutable is not None and self._stamp() != self._immutable:
-            self._db.close()
-            self._db = self._open()
-        return self._db.execute(sql, values).fetchall()
+        return self.database.execute(sql, values).fetchall()
 
     @property
     def database(self) -> sqlite3.Connection:
-        """The connection itself, which cannot write."""
+        """The connection itself, which cannot write; a new one where a file that never changes has changed."""
+        if self._immutable is not None and self._stamp() != self._immutable:
+            self._db.close()
+            self._db = self._open()
         return self._db
 
     def close(self) -> None:
@@ -185,7 +185,8 @@ class Reader:
         return self._seen != before
 
     def _version(self, pragma: str = "data_version") -> Any:
-        return self._stamp() if self._immutable is not None else self.query(f"PRAGMA {pragma}")
+        answer = self.query(f"PRAGMA {pragma}")
+        return answer if self._immutable is None else self._immutable
 
     def _once(self, question: Any, ask: Callable[[], T], pragma: str = "data_version") -> T:
         """An answer that holds until somebody writes, or changes the tables: parts of a page ask the same things."""
@@ -212,7 +213,7 @@ class Reader:
 
     def steps(self) -> dict[str, Step]:
         """All steps by name, in the order of the workflow."""
-        return dict(self._once("steps", lambda: read_steps(self._db)))
+        return dict(self._once("steps", lambda: read_steps(self.database)))
 
     def nodes(self) -> list[Node]:
         """The workflow as a page draws it: each step with state, reason and counts; then what cannot be run here."""
@@ -251,7 +252,7 @@ class Reader:
         names = {name: f'r."{name}"' for name in types}
         kind = Item.kinds.get(gives)
         if kind:
-            for name in migrations.lacking(self._db, kind):
+            for name in migrations.lacking(self.database, kind):
                 t = rows.column_types(kind)[name]
                 if t in (int, float, str):
                     types[name], names[name] = t, rows.defaults(kind)[name]
@@ -331,7 +332,7 @@ class Reader:
 
     def optics(self) -> dict[int, Optics]:
         """What the microscope was set to for each exposure, by its id."""
-        there = migrations.columns(self._db, "optics")
+        there = migrations.columns(self.database, "optics")
         columns = [n if n in there else rows.optics_default(n) or "NULL" for n in rows.OPTICS]
         found = self.query(f"SELECT id, {', '.join(columns)} FROM optics")
         settings = {id: Optics(**dict(zip(rows.OPTICS, values, strict=True))) for id, *values in found}
@@ -386,7 +387,7 @@ class Reader:
         """Samples of the machine's load after row `since`, oldest first; see `schema.sql` for the units."""
         names = ["time", "cpu", "memory", "disk_read", "disk_write", "disk_free", "workers", "running", "queue"]
         names += ["gpu", "gpu_memory", "swap"]
-        there = migrations.columns(self._db, "system")
+        there = migrations.columns(self.database, "system")
         columns = ", ".join(name if name in there else "NULL" for name in names)
         sql = f"SELECT id, {columns} FROM system WHERE id > ? ORDER BY id DESC LIMIT ?"
         found = self.query(sql, (since, -1 if limit is None else limit))[::-1]
@@ -515,8 +516,8 @@ class Reader:
         """Columns of a kind that the ledger does not have yet: an engine may add them."""
 
         def find() -> frozenset[str]:
-            optics = set(rows.OPTICS) - migrations.columns(self._db, "optics")
-            return frozenset([*migrations.lacking(self._db, kind), *(f"optics.{name}" for name in optics)])
+            optics = set(rows.OPTICS) - migrations.columns(self.database, "optics")
+            return frozenset([*migrations.lacking(self.database, kind), *(f"optics.{name}" for name in optics)])
 
         return self._once(kind, find, "schema_version")
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -253,19 +254,36 @@ def test_a_reader_of_a_folder_it_may_not_write_to_falls_back(store, tmp_path):
         "import os, sys\n"
         "from cryowidgets.store.queries import Reader\n"
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
-        "r = Reader(sys.argv[1]); print(r.session().found, r.changed(), r.changed())\n"
+        "r = Reader(sys.argv[1])\n"
+        "print(r.session().found, r.changed(), r.changed(), r.steps()['align'].label, flush=True)\n"
+        "input(); print(r.steps()['align'].label, r.changed(), flush=True)\n"
     )
+
+    def label_all(word):
+        with closing(sqlite3.connect(folder / NAME)) as db, db:
+            db.execute("UPDATE step SET label = ?", (word,))
+
     for part in (folder, *folder.parents):
         if part == Path(tempfile.gettempdir()):
             break
         part.chmod(stat.S_IRUSR | stat.S_IXUSR | stat.S_IROTH | stat.S_IXOTH | stat.S_IWUSR)
+    label_all("old")
     os.chmod(folder / NAME, 0o444)
     os.chmod(folder, 0o555)
-    try:
-        done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, timeout=60)
-    finally:
-        os.chmod(folder, 0o755)
-    assert done.stdout.split() == ["1", "True", "False"], done.stderr
+    call = [sys.executable, "-c", script, str(folder)]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reading:
+        try:
+            before = reading.stdout.readline().split()
+            os.chmod(folder / NAME, 0o644)
+            os.chmod(folder, 0o755)
+            label_all("new")
+            os.chmod(folder, 0o555)
+            after, _ = reading.communicate("\n", timeout=60)
+        finally:
+            reading.kill()
+            os.chmod(folder, 0o755)
+    assert before == ["1", "True", "False", "old"]
+    assert after.split() == ["new", "True"], "what was written is seen, though nothing else was asked before"
 
 
 def test_rows_and_exposures_are_columns(store):
