@@ -86,7 +86,8 @@ def consensus(
             information[i, j] = information[j, i] = mutual_information(one, two)
             by_lot = chance(one, two, rng, draws)
             significance[i, j] = significance[j, i] = ((by_lot >= rand[i, j] - 1e-12).sum() + 1) / (draws + 1)
-            beyond[i, j] = beyond[j, i] = (rand[i, j] - by_lot.mean()) / max(by_lot.std(), 1e-9)
+            if draws >= _ENOUGH:
+                beyond[i, j] = beyond[j, i] = (rand[i, j] - by_lot.mean()) / max(by_lot.std(), 1e-9)
     kept = _kept(beyond) if draws >= _ENOUGH else np.ones(len(table), bool)
     table = table[kept]
     group, members, sizes = _intersected(table, least)

@@ -22,8 +22,8 @@ class ClassConsensus(Protocol):
     Particles that all of the sortings have are laid into groups that none of them divides; small groups are dropped,
     and the others joined again as long as they were mostly together. Of three or more sortings, one that has no
     more in common with the others than by chance is left out. A common class is shown by that average, of all
-    sortings with the box of the first, whose particles are most nearly its own. How far a particle was with its class
-    is in the column cwConsistency.
+    sortings with the box of the first that counts, whose particles are most nearly its own. How far a particle was with
+    its class is in the column cwConsistency.
     """
 
     takes = {"first": Classes, "second": Classes, "third": Maybe(Classes), "fourth": Maybe(Classes)}
@@ -43,7 +43,6 @@ class ClassConsensus(Protocol):
         if len(there) < len(given):
             return _because(nothing, "not all of the sortings have classes yet")
         sorted_ = [_sorting(classes) for classes in there]
-        blocks = all_particles(first.metadata)
         names = sorted_[0][0]
         common = set(names).intersection(*(own for own, _, _ in sorted_[1:]))
         rows = [i for i, name in enumerate(names) if name in common]
@@ -56,7 +55,13 @@ class ClassConsensus(Protocol):
         found = classconsensus.consensus(labels, least=self.least, classes=self.classes)
         if not found.count:
             return _because(nothing, f"no {self.least} particles are together in all sortings: lower 'least'")
-        averages, model = self._shown(found, labels, there, [averages for _, _, averages in sorted_])
+        counted = np.flatnonzero(found.kept)  # pictures, box and particles are theirs alone
+        first = there[counted[0]]
+        place = {name: i for i, name in enumerate(sorted_[counted[0]][0])}
+        rows, blocks = [place[names[i]] for i in rows], all_particles(first.metadata)
+        averages, model = self._shown(
+            found, [labels[i] for i in counted], [there[i] for i in counted], [sorted_[i][2] for i in counted]
+        )
         mrc.write(out.file("_classes.mrcs"), averages, first.pixel_size)
         write_mosaic(out.file("_classes.jpg"), averages)
         stack = out.name("_classes.mrcs")

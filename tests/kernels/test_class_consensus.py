@@ -123,6 +123,7 @@ def test_classifications_by_lot_agree_by_chance():
     by_lot = chance(one, one, rng, 100)
     assert by_lot.max() < 0.5 and abs(by_lot.mean()) < 0.02
     assert consensus([one, one], draws=50).significance[0, 1] == pytest.approx(1 / 51)
+    assert consensus([one, one, rng.permutation(one)], draws=0).kept.all()  # chance is not known
 
 
 def test_the_elbow_is_before_the_largest_rise():

@@ -128,3 +128,16 @@ def test_a_sorting_by_lot_is_left_out_and_named(tmp_path):
     )
     assert result.reason == "sorting 2 has no more in common with the others than by chance and is left out"
     assert result.count == 3 and result.particles > 100
+
+
+def test_a_sorting_that_is_left_out_gives_neither_pictures_nor_their_box(tmp_path):
+    lots = sorting(tmp_path, "a", np.random.default_rng(5).permutation(TRUTH), box=20)
+    order = np.random.default_rng(6).permutation(len(TRUTH))  # in which the others have the particles
+    result = process(
+        tmp_path, lots, *(sorting(tmp_path, n, wrong(i)[order], particles=order, box=16) for i, n in enumerate("bc"))
+    )
+    assert result.reason.startswith("sorting 1 has no more in common") and result.box == 16
+    assert (mrc.read_stack(result.path).max(axis=(1, 2)) > 100).all()
+    table = all_particles(result.metadata)["particles"]
+    true = TRUTH[[int(name[:6]) - 1 for name in table["rlnImageName"]]]
+    assert adjusted_rand(np.array(table["rlnClassNumber"]), true) > 0.9
