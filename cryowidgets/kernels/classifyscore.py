@@ -139,8 +139,10 @@ def _oddness(learning: Learning, size: np.ndarray, resolution: np.ndarray, weigh
 
 
 def _over(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Logarithms of values over the usual one."""
-    usual = max(_quantile(values, weights, 0.5), 1e-9)
+    """Logarithms of values over the usual one; 0 where most have nothing of it, so that nothing is odd."""
+    usual = _quantile(values, weights, 0.5)
+    if not usual > 0:
+        return np.zeros(len(values))
     return np.asarray(np.log(np.maximum(values, 1e-3 * usual) / usual))
 
 

@@ -26,6 +26,8 @@ EDGE = 0.4
 """Diameters of a middling particle from the side of the micrograph within which no centre is looked for."""
 BACKGROUND = 1.5
 """Standard deviation of the background in diameters of the largest particle."""
+ROUNDING = 1e-6
+"""Noise relative to the background below which there is none, only rounding: a picture of a single value."""
 OPAQUE = 0.15
 """Part of the electrons that no particle takes away: more is dirt."""
 STRANGE = 6.0
@@ -117,7 +119,7 @@ def ground(
     border = _border(flat)
     signal, _ = _relative(flat, border, smallest / pixel, wide, math.inf)
     noise = noise_of(signal, ~border, wide)
-    if not np.isfinite(noise).all():
+    if not (np.isfinite(noise).all() and np.median(noise) > ROUNDING):
         return None
     answer = discs.answers(np.where(border, 0, signal / noise), pixel, np.array([middle]))[0][0]
     counts = emptiest(answer, ~border, middle / pixel) < FILTERED

@@ -103,7 +103,7 @@ def test_an_image_that_was_filtered_is_searched_too():
 
 
 def test_images_without_anything_to_see_give_nothing():
-    for image in (np.zeros((300, 300), np.float32), np.full((300, 300), 7.0, np.float32)):
+    for image in (np.zeros((300, 300), np.float32), *(np.full((n, 500), 7.1, np.float32) for n in (300, 600))):
         assert len(blobs.find(image, 1.0, 60.0, 90.0).places) == 0
     with pytest.raises(ValueError, match="smaller than one particle"):
         blobs.find(np.ones((3, 3), np.float32), 1.0, 100.0, 120.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryowidgets.errors import InputError
-from cryowidgets.kernels import ctf
+from cryowidgets.kernels import classifyscore, ctf
 from cryowidgets.kernels.classify import Assigned, Lens, Settings, Sorting, again, static
 from cryowidgets.kernels.classifyrings import Rings
 from cryowidgets.kernels.classifysearch import Model, Search, grid
@@ -267,3 +267,8 @@ def test_the_score_does_not_depend_on_how_an_average_is_turned(stack, begun):
     turn = np.exp(0.7j * np.arange(sorting._rings.harmonics)).astype(np.complex64)
     learning.sums = dataclasses.replace(learning.sums, waves=learning.sums.waves * turn)
     np.testing.assert_allclose(sorting.report().score, before.score, atol=0.02)
+
+
+def test_where_most_classes_have_nothing_of_something_none_is_odd():
+    assert (classifyscore._over(np.array([0.0, 0.0, 2.0]), np.ones(3)) == 0).all()
+    np.testing.assert_allclose(classifyscore._over(np.array([1.0, 2.0, 4.0]), np.ones(3)), np.log([0.5, 1, 2]))
