@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,13 @@ def _again_and_again(made: Any, reader: Any, every: float) -> None:
     """
     from cryowidgets.errors import CryowidgetsError
 
-    end = threading.Event()
-    before = {number: signal.signal(number, lambda *_: end.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    # No threading.Event: a signal that comes while its lock is held waits for that for ever, and one that comes just
+    # before a long wait does not end it.
+    ended: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: ended.append(n)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        last = False
         while True:
-            last = last or end.is_set()
+            last = bool(ended)
             try:
                 written = made.write(reader)
                 _say(written)
@@ -77,7 +78,9 @@ def _again_and_again(made: Any, reader: Any, every: float) -> None:
                 click.echo(f"The report was not written: {error}", err=True)
                 if last:
                     return
-            end.wait(every)
+            due = time.monotonic() + every
+            while not ended and time.monotonic() < due:
+                time.sleep(min(0.5, every))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
