@@ -238,8 +238,9 @@ class ViewerKernels(AsyncMappingKernelManager):
         if not self.count_file:
             return
         half = Path(f"{self.count_file}.half")
-        half.write_text(str(sum(n > 0 for n in self._kernel_connections.values())))
-        half.rename(self.count_file)
+        with suppress(OSError):  # a full disk is no reason to show nobody anything
+            half.write_text(str(sum(n > 0 for n in self._kernel_connections.values())))
+            half.rename(self.count_file)
 
 
 class ViewerKernelSpecs(KernelSpecManager):

@@ -36,7 +36,7 @@ SOCKETS = """
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    session = FilledSession(tmp_path_factory.mktemp("front") / "session")
+    session = FilledSession(tmp_path_factory.mktemp("front") / "a &copy; session")
     session.open_engine()
     session.arrive(20)
     session.process()
@@ -68,6 +68,7 @@ def test_a_page_needs_few_files_and_a_browser_keeps_them(tab):
     ours = [url for url in tab.requests if "/cryowidgets/static/" in url]
     assert all("?v=" in url for url in ours)
     assert not any("/voila/static/" in url for url in tab.requests)
+    assert tab.page.title() == "a &copy; session"
     kept = tab.page.evaluate(
         "async (urls) => Promise.all(urls.map(async (url) => (await fetch(url)).headers.get('Cache-Control')))", ours
     )

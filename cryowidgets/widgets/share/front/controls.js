@@ -43,11 +43,12 @@ function button(model, _, signal) {
   return el;
 }
 
-// A row with a description before what is to be chosen or typed.
-function described(model, signal, ...names) {
+// A row with a description before what is to be chosen or typed, `input`: it is what a click on the description takes.
+function described(model, signal, input, ...names) {
   const el = element("div", "jupyter-widgets", "widget-inline-hbox", ...names);
   const label = element("label", "widget-label");
-  el.append(label);
+  label.htmlFor = input.id = `cw-${model.id}`;
+  el.append(label, input);
   const say = () => {
     label.textContent = model.get("description");
     label.hidden = !model.get("description");
@@ -57,9 +58,8 @@ function described(model, signal, ...names) {
 }
 
 function toggles(model, _, signal) {
-  const el = described(model, signal, "widget-toggle-buttons");
-  const group = element("div");
-  el.append(group);
+  const group = document.createElement("div");
+  const el = described(model, signal, group, "widget-toggle-buttons");
   const draw = () => {
     const focused = [...group.children].indexOf(document.activeElement);
     const made = model.get("_options_labels").map((name, i) => {
@@ -99,9 +99,8 @@ function checkbox(model, _, signal) {
 }
 
 function dropdown(model, _, signal) {
-  const el = described(model, signal, "widget-dropdown");
   const select = document.createElement("select");
-  el.append(select);
+  const el = described(model, signal, select, "widget-dropdown");
   const draw = () => {
     const names = model.get("_options_labels");
     if (names.join("\n") !== [...select.options].map(({ text }) => text).join("\n")) {
@@ -118,9 +117,8 @@ function dropdown(model, _, signal) {
 // A text, or a whole number within its bounds.
 function field(model, _, signal) {
   const number = model.get("_view_name") === "IntTextView";
-  const el = described(model, signal, "widget-text");
   const input = Object.assign(document.createElement("input"), { type: number ? "number" : "text" });
-  el.append(input);
+  const el = described(model, signal, input, "widget-text");
   const draw = () => {
     const value = String(model.get("value"));
     if (input.value !== value) input.value = value; // what is being typed keeps its cursor
@@ -164,7 +162,11 @@ function accordion(model, models, signal) {
     head.append(model.get("titles")[i] ?? String(i + 1));
     const press = () => choose(model, "selected_index", model.get("selected_index") === i ? null : i);
     head.addEventListener("click", press);
-    head.addEventListener("keydown", ({ key }) => key === "Enter" && press());
+    head.addEventListener("keydown", (event) => {
+      if (event.target !== head || !["Enter", " "].includes(event.key)) return;
+      event.preventDefault(); // a page rolls at a space
+      press();
+    });
     room.append(inner.el);
     whole.append(head, room);
     return { whole, head, room, stop: inner.stop };

@@ -1,6 +1,7 @@
 // The line from a page to its kernel: messages of Jupyter, on a websocket that is opened again where it breaks.
 
 const PROTOCOL = "v1.kernel.websocket.jupyter.org";
+const LASTING = 15000; // ms after which a line is one that holds: one that breaks at once is not tried twice a second
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const session = crypto.getRandomValues(new Uint32Array(4)).join("");
@@ -47,12 +48,14 @@ function connect(address, { opened, heard, signal }) {
     if (signal.aborted) return;
     socket = new WebSocket(`${address}?session_id=${session}`, [PROTOCOL]);
     socket.binaryType = "arraybuffer";
+    let since = Infinity;
     socket.onopen = () => {
-      wait = 500;
+      since = performance.now();
       opened();
     };
     socket.onmessage = ({ data }) => data instanceof ArrayBuffer && !signal.aborted && heard(unpack(data));
     socket.onclose = () => {
+      if (performance.now() - since > LASTING) wait = 500;
       setTimeout(open, wait);
       wait = Math.min(2 * wait, 15000);
     };

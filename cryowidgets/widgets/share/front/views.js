@@ -14,6 +14,7 @@ function view(models, reference) {
   const id = reference.replace("IPY_MODEL_", "");
   const model = models.get(id);
   const stop = new AbortController();
+  if (!model) return { id, el: document.createElement("div"), stop }; // closed, though its box still names it
   const kind = VIEWS[model.get("_view_name")] ?? ours;
   const el = kind(model, models, stop.signal);
   el.classList.add("cw-view");
