@@ -4,6 +4,7 @@ Error in each half of a phantom, order under blur, CPU time; how often a wrong m
 the error map of a consensus knows of its true error; how often a sorting by lot is found, and what the others become.
 
     python benchmarks/resolution.py [--seeds 41:44] [--box 128] [--only phantom blur time wrong error sortings]
+                                    [--ways halves single] [--trials 50] [--levels 0.5 1] [--kinds noise phases molecule]
 
 Not a test: nothing fails here.
 """
@@ -146,7 +147,7 @@ def several(
 
 
 def wrong(trials: int, levels: list[float], kinds: list[str]) -> None:
-    """One wrong map among three good ones, on seeds from 5000 on."""
+    """One wrong map among three good ones, on seeds from `FIRST` on."""
     print("wrong map  noise  trials  left out  and no good one  said that it cannot be told   CPU s each")
     for kind in kinds:
         for level in levels:

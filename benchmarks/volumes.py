@@ -1,7 +1,7 @@
 """First maps from class averages: resolution against the truth, starts that agree, and CPU time.
 
-    python benchmarks/volumes.py [--seeds 31:34] [--cases C1 C4 D7 chain noise one] [--averages 50] [--views 12]
-                                 [--map FILE --symmetry O] [--picture FILE]
+    python benchmarks/volumes.py [--seeds 31:34] [--cases C1 C4 D7 chain noise one particles] [--averages 50]
+                                 [--views 12] [--starts 16] [--threads 2] [--map FILE --symmetry O] [--picture FILE]
 
 Cases: C1, C4, D7, … make an assembly of a protein-like molecule of three domains of the simulator (helices, so that its
 spectrum is that of protein); `chain` is the chain of Gaussian domains of simulated particles, whose detail ends near
