@@ -4,7 +4,8 @@ Error in each half of a phantom, order under blur, CPU time; how often a wrong m
 the error map of a consensus knows of its true error; how often a sorting by lot is found, and what the others become.
 
     python benchmarks/resolution.py [--seeds 41:44] [--box 128] [--only phantom blur time wrong error sortings]
-                                    [--ways halves single] [--trials 50] [--levels 0.5 1] [--kinds noise phases molecule]
+                                    [--ways halves single]
+                                    [--trials 50] [--levels 0.5 1] [--kinds noise phases molecule]
 
 Not a test: nothing fails here.
 """
