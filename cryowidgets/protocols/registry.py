@@ -111,7 +111,10 @@ def fault(found: Any) -> str:
             return f"{found.__name__}.takes is {takes!r}: write a kind of item, Many(kind), or kinds by input name."
         if not found.needed():
             return f"{found.__name__}.takes names no input that must be linked: write one of them without Maybe."
-    for name, kind in takes.beside.items() if isinstance(takes, Many) else ():
+    beside: Any = takes.beside if isinstance(takes, Many) else {}
+    if not isinstance(beside, Mapping):
+        return f"{found.__name__}.takes has {beside!r} beside: write kinds of items by input name."
+    for name, kind in beside.items():
         kind = kind.kind if isinstance(kind, Maybe) else kind
         if not _is_kind(kind):
             return f"{found.__name__}.takes has {kind!r} beside as {name!r}: write a kind of item."

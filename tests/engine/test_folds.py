@@ -320,6 +320,8 @@ def test_what_stands_beside_batches_is_the_same_for_all(project, movies):
     assert registry.fault(toys.Scaled) == ""
     wrong = type("Wrong", (toys.Scaled,), {"takes": Many(toys.Number, beside={"number": toys.Number})})
     assert "only what it takes many of is called by its kind" in registry.fault(wrong)
+    wrong = type("Wrong", (toys.Scaled,), {"takes": Many(toys.Number, beside=toys.Number)})
+    assert "write kinds of items by input name" in registry.fault(wrong)
 
 
 def test_what_holds_from_the_first_batch_on_is_changed_by_a_redo_alone(project, movies, engine):
