@@ -43,7 +43,10 @@ def identities(table: Mapping[str, list]) -> np.ndarray:
 def refined(
     blocks: Blocks, numbers: np.ndarray, most: int, found: FirstMap, box: int, settings: Settings, out: Out
 ) -> tuple[Refined | None, int]:
-    """The map made finer with the newest particles of its classes, and with how many; None where they are too few.
+    """The map made finer with the newest particles of its classes, and with how many.
+
+    None where they are too few, their file says not how they lie, or phases are flipped, so that what the lens did to
+    them is not known: other programs sort such particles too.
 
     Parameters
     ----------
@@ -55,7 +58,8 @@ def refined(
         Particles, at most.
     """
     table = blocks["particles"]
-    if found.volume is None or any(name not in table for name in _NEEDED):
+    flipped = any(map(int, blocks["optics"].get("rlnCtfDataArePhaseFlipped", ())))
+    if found.volume is None or flipped or any(name not in table for name in _NEEDED):
         return None, 0
     named = identities(table)
     rows = np.flatnonzero(np.isin(named, numbers))[-most:]

@@ -15,7 +15,7 @@ from cryowidgets.kernels.directions import even, facing, turns
 from cryowidgets.kernels.fsc import crossing, fsc
 from cryowidgets.kernels.initialvolume import FirstMap
 from cryowidgets.model import Classes, Particles
-from cryowidgets.protocols import classfiles, initial_volume
+from cryowidgets.protocols import classfiles, initial_volume, volume_particles
 from cryowidgets.protocols.initial_volume import InitialVolume
 from cryowidgets.protocols.out import Out
 from cryowidgets.sim import particles
@@ -192,3 +192,14 @@ def test_particles_that_do_not_help_leave_the_map_of_averages_and_a_reason(sessi
     volume = process(folder, dataclasses.replace(item, id=7), chosen=noise)
     assert "two halves of 288 particles" in volume.reason and volume.refined == 0
     np.testing.assert_allclose(mrc.read(volume.path), known, atol=1e-6)
+
+
+@pytest.mark.parametrize(("optics", "columns"), [({"rlnCtfDataArePhaseFlipped": [1]}, 4), ({}, 3)])
+def test_particles_that_do_not_tell_what_the_lens_did_are_left_alone(tmp_path, optics, columns):
+    names = ("rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst", "rlnDefocusU")[:columns]
+    table = {name: [1.0] for name in names} | {"rlnClassNumber": [1], "rlnImageName": ["1@gone.mrcs"]}
+    how = initialparticles.Settings(PIXEL, 190.0)
+    found = FirstMap(MOLECULE, rotations=VIEWS[:1], shifts=np.zeros((1, 2)))
+    blocks = {"optics": optics, "particles": table}
+    out = Out(tmp_path, "steps/volume", "volume_000001")
+    assert volume_particles.refined(blocks, np.array([1]), 5000, found, BOX, how, out) == (None, 0)
