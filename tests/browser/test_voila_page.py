@@ -288,6 +288,10 @@ def test_parameters_of_a_step_are_a_form(desk):
     desk.wait("!document.querySelector('.cw-wrong')")
     redo = "[...document.querySelectorAll('button')].find((e) => e.textContent.trim() === 'Redo everything')"
     desk.wait(f"{redo}?.disabled === false")
+    more = desk.page.locator(".cw-drawer").get_by_role("button", name="Advanced").first
+    for key, opened in ((" ", "true"), ("Enter", "false")):
+        more.press(key)
+        desk.wait(f"document.querySelector('.cw-drawer [aria-expanded]')?.ariaExpanded === '{opened}'")
     assert desk.faults == []
 
 
