@@ -3,9 +3,9 @@
     python benchmarks/volumes.py [--seeds 31:34] [--cases C1 C4 D7 chain noise one particles] [--averages 50]
                                  [--views 12] [--starts 16] [--threads 2] [--map FILE --symmetry O] [--picture FILE]
 
-Cases: C1, C4, D7, … make an assembly of a protein-like molecule of three domains of the simulator (helices, so that its
-spectrum is that of protein); `chain` is the chain of Gaussian domains of simulated particles, whose detail ends near
-1/20 Å; `noise` has averages of nothing, `one` a single view. `--map` takes a density from a file. Averages have SNR 2
+Cases: C1, C4, D7, T, O, I, … make an assembly of a protein-like molecule of three domains of the simulator (helices, so
+that its spectrum is that of protein); `chain` is the chain of Gaussian domains of simulated particles, whose detail ends
+near 1/20 Å; `noise` has averages of nothing, `one` a single view. `--map` takes a density from a file. Averages have SNR 2
 over the whole picture and lie up to 1 px off their centres. Printed beside: the resolution of a map made with the true
 orientations and no mask but a ball, which no search among orientations would be expected to pass. `particles` are 5,000
 at SNR 0.1 through the lens, shifts to 3 px, that refine the true map of C1 at 30 Å from poses that are off by 6° about
@@ -60,7 +60,7 @@ def one(case: str, seed: int, options: argparse.Namespace) -> None:
     rng = np.random.default_rng([seed, 99])
     if case == "particles":
         return refined(seed)
-    symmetry = options.symmetry if case == "map" else case if case[0] in "CD" else "C1"
+    symmetry = options.symmetry if case == "map" else case if case[0] in "CDTOI" else "C1"
     density = mrc_density(options.map) if case == "map" else chain(seed) if case == "chain" else protein(symmetry, seed)
     views = 1 if case == "one" else options.views or options.averages
     seen, rotations = averages(density, views, options.averages, rng)
@@ -120,12 +120,17 @@ def protein(symmetry: str, seed: int) -> np.ndarray:
     """Three domains of helices, some 150 Å long, or as many smaller copies as the group has rotations."""
     operations = group(symmetry)
     order = len(operations)
-    atoms = np.array(molecule.build(4 * (300.0 if order == 1 else max(900.0 / order, 60.0)), seed))
+    atoms = np.array(
+        molecule.build(4 * (300.0 if order == 1 else max(900.0 / order, 15.0 if symmetry[0] in "TOI" else 60.0)), seed)
+    )
     atoms = atoms[: len(atoms) // 4] - atoms[: len(atoms) // 4].mean(axis=0)
     if order > 1:
         reach = np.linalg.norm(atoms, axis=1).max()
-        ring = reach / (2 * np.sin(np.pi / max(int(symmetry[1:]), 2)))
-        atoms = atoms + [max(ring, 0.8 * reach), 0, 0.75 * reach if symmetry[0] == "D" else 0]
+        if symmetry[0] in "TOI":  # a shell of them, none on an axis
+            atoms = atoms + 0.45 * reach * np.sqrt(order) * np.array([0.90, 0.20, 0.39])
+        else:
+            ring = reach / (2 * np.sin(np.pi / max(int(symmetry[1:]), 2)))
+            atoms = atoms + [max(ring, 0.8 * reach), 0, 0.75 * reach if symmetry[0] == "D" else 0]
         atoms = np.concatenate([atoms @ operation.T for operation in operations])
     grid = np.zeros((BOX,) * 3, np.float32)
     places = np.rint(atoms[:, ::-1] / PIXEL).astype(int) + BOX // 2
