@@ -5,6 +5,9 @@ where the workflow holds what it is about:
 
     [project.entry-points."cryowidgets.tabs"]
     Tilts = "mine.tab:TiltTab"
+
+A tab may hold any widget. The first that our own front end does not know (`share/front`) has a page of our own server
+drawn by the programs of Voila from then on, which takes a few seconds, once.
 """
 
 from __future__ import annotations
