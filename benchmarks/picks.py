@@ -51,7 +51,6 @@ SPARSE = 600.0
 """Molecules per µm² below which pictures are twice as wide, so that there are some hundred."""
 NOISE = {"blobs": 2.5, "spheres": 2.5, "templates": 4.0, "texture": 2.5}
 """Thresholds above which noise makes enough places to be counted."""
-THIRDS = ("thin", "middle", "thick")
 
 Search = Callable[[float | None], Found]
 

@@ -53,7 +53,7 @@ class Found:
 def nothing(threshold: float | None, refused: float) -> Found:
     """What is found where there is nothing to search."""
     none = np.zeros(0)
-    return Found(np.zeros((0, 2)), none, none, threshold or math.inf, refused)
+    return Found(np.zeros((0, 2)), none, none, math.inf if threshold is None else threshold, refused)
 
 
 def maxima(
