@@ -4,12 +4,12 @@
                                  [--views 12] [--starts 16] [--threads 2] [--map FILE --symmetry O] [--picture FILE]
 
 Cases: C1, C4, D7, T, O, I, … make an assembly of a protein-like molecule of three domains of the simulator (helices,
-so that its spectrum is that of protein); `chain` is the chain of Gaussian domains of simulated particles, whose detail
-ends near 1/20 Å; `noise` has averages of nothing, `one` a single view. `--map` takes a density from a file. Averages
-have SNR 2 over the whole picture and lie up to 1 px off their centres. Printed beside: the resolution of a map made with
-the true orientations and no mask but a ball, which no search among orientations would be expected to pass. `particles` are 5,000
-at SNR 0.1 through the lens, shifts to 3 px, that refine the true map of C1 at 30 Å from poses that are off by 6° about
-each axis and 0.7 px; no averages are made and no map is searched. Not a test.
+so that its spectrum is that of protein); `chain` is the chain of Gaussian domains of simulated particles, whose
+detail ends near 1/20 Å; `noise` has averages of nothing, `one` a single view. `--map` takes a density from a file.
+Averages have SNR 2 over the whole picture and lie up to 1 px off their centres. Printed beside: the resolution of a
+map made with the true orientations and no mask but a ball, which no search among orientations would be expected to
+pass. `particles` are 5,000 at SNR 0.1 through the lens, shifts to 3 px, that refine the true map of C1 at 30 Å from
+poses that are off by 6° about each axis and 0.7 px; no averages are made and no map is searched. Not a test.
 """
 
 from __future__ import annotations
