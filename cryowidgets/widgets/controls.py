@@ -80,7 +80,7 @@ class Controls(W.Box):
         if name is None:
             return
         if name not in self.forms:
-            self.forms[name] = StepParameters(self._folder, name, steps[name].protocol, steps[name].params)
+            self.forms[name] = StepParameters(self._folder, steps[name], self._wake)
         form = self.forms[name]
         if self._place.children != (form,):
             self._place.children = [form]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as W
@@ -12,6 +12,7 @@ from cryowidgets.errors import CryowidgetsError, ParameterError
 from cryowidgets.protocols import registry
 from cryowidgets.protocols.base import Protocol
 from cryowidgets.store import changes
+from cryowidgets.store.database import Step
 from cryowidgets.store.queries import Reader
 from cryowidgets.widgets import header, texts, views
 from cryowidgets.widgets.form import ParameterForm
@@ -33,7 +34,7 @@ class ProtocolWidget(Window):
         with Reader(step.project.folder) as reader:
             row = reader.steps()[step.name]
         self.results = views.view(row, self.wake)
-        self.parameters = StepParameters(step.project.folder, row.name, row.protocol, row.params)
+        self.parameters = StepParameters(step.project.folder, row, self.wake)
         self.events = Log(step=row.name)
         self._state = W.HTML()
         tabs = W.Tab([self.results, self.parameters, self.events], titles=("Results", "Parameters", "Log"))
@@ -58,17 +59,18 @@ SCOPES = {
 class StepParameters(W.VBox):
     """The parameters of a step, and the ways to change them: for what comes, for the branch, or for everything.
 
-    What each of them costs is said before. Other people's changes appear as long as nothing was entered here.
+    What each of them costs is said before; `wake` has `refresh` called. Other people's changes appear as long as
+    nothing was entered here.
     """
 
-    def __init__(self, folder: Any, name: str, protocol: str, values: Mapping[str, Any]) -> None:
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Any, step: Step, wake: Callable[[], None]) -> None:
+        self._folder, self._name = folder, step.name
         self.form: ParameterForm | None = None
         """None where the protocol cannot be used: then the sentence that says why stands in its place."""
         try:
-            made, self._stored = _restored(registry.get(protocol), values)
+            made, self._stored = _restored(registry.get(step.protocol), step.params)
         except CryowidgetsError as error:
-            super().__init__([W.HTML(_unusable(error, values))])
+            super().__init__([W.HTML(_unusable(error, step.params))])
             return
         self.form = ParameterForm(made)
         self.buttons: dict[str, W.Button] = {}
@@ -82,6 +84,7 @@ class StepParameters(W.VBox):
         self._unheard: list[str] = []
         self._undo.on_click(lambda _: self._put(_restored(type(self.form.protocol), self._stored)[0].values()))
         self.form.on_change(self._say_costs)
+        self.form.on_change(wake)
         buttons = box([*self.buttons.values(), self._undo], "cw-buttons")
         super().__init__([self.form, buttons, self._costs, self._said])
         self._say_costs()

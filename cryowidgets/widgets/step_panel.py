@@ -27,7 +27,7 @@ class StepPanel(StepSummary):
         self._wake = wake
         self.orders = StepOrders(folder, node.name, wake)
         row = reader.steps()[node.name]
-        self.parameters = StepParameters(folder, row.name, row.protocol, row.params)
+        self.parameters = StepParameters(folder, row, wake)
         self.links = StepLinks(folder, row, wake)
         self.events = Log(step=row.name)
         self.tabs = Tabs(["Results", "Parameters", "Log"], lambda _: self._open(), "What is shown of the step")

@@ -208,9 +208,11 @@ def test_an_engine_that_does_not_start_says_why(wire, project, filled):
     assert "already" in html(widget.buttons)
 
 
-def test_what_holds_from_the_first_batch_on_is_not_offered_for_new_items(wire, tmp_path):
+def test_what_holds_from_the_first_batch_on_is_not_offered_for_new_items(wire, tmp_path, monkeypatch):
     session = SortedSession(tmp_path / "s")
     session.sort()
+    woken = []
+    monkeypatch.setattr(ProtocolWidget, "wake", lambda self: woken.append(self))
     widget = Project(session.folder).steps["classes"].widget()
     form = widget.parameters
     with Reader(session.folder) as reader:
@@ -219,6 +221,7 @@ def test_what_holds_from_the_first_batch_on_is_not_offered_for_new_items(wire, t
         assert "holds from the first batch on" in form.form._notes["classes"].value
         assert "holds from the first batch on" not in form.form._notes["batch"].value
         form.form.fields["batch"].value = "500"
+        assert woken[-1] is widget, "what it costs is said at once"
         widget.refresh(reader)
         assert not form.buttons["new"].disabled
         form.form.fields["classes"].value = "20"
