@@ -25,7 +25,7 @@ def test_borders_that_somebody_has_filled_are_left_out(widths, mode):
     inside = np.zeros(seen.use.shape, bool)
     inside[top // 8 + margin : (600 - bottom) // 8 - margin, left // 8 + margin : (704 - right) // 8 - margin] = True
     assert not seen.use[~inside].any()
-    assert seen.use[inside].mean() > 0.93
+    assert seen.use[inside].mean() > 0.87, "but for two rows beside a border, at most"
 
 
 def test_an_edge_of_film_in_a_filtered_image_is_left_out():
