@@ -85,8 +85,10 @@ class Desk:
                     lane.put_in_place([batch] if batch else [])
                 elif not lane.waiting:
                     steps = self._store.steps()
-                    flush, sizes = closed(batched(steps, steps[name]).name), (lane.every, lane.first)
-                    batch = todo_fold(self._store, name, takes.kind, sizes[0], flush, sizes[1], lane.by, lane.beside)
+                    flush = closed(batched(steps, steps[name]).name)
+                    batch = todo_fold(
+                        self._store, name, takes.kind, lane.every, flush, lane.first, lane.by, lane.beside
+                    )
                     if batch:
                         lane.add(batch)
             else:

@@ -283,8 +283,13 @@ def _amplitudes(ball: Transform) -> np.ndarray:
 
 def centre(volume: np.ndarray) -> np.ndarray:
     """Centre of mass (x, y, z) of what stands out, px from voxel n // 2."""
-    smooth = scipy.ndimage.gaussian_filter(volume, volume.shape[0] / 32)
-    above = np.clip(smooth - 0.2 * smooth.max(), 0, None)
+    above = standing_out(volume)
     if not above.any():
         return np.zeros(3)
     return (np.array(scipy.ndimage.center_of_mass(above)) - np.array(volume.shape) // 2)[::-1]
+
+
+def standing_out(volume: np.ndarray) -> np.ndarray:
+    """What a smooth map (n, n, n) has above a fifth of its highest density: the particle, without the noise."""
+    smooth = scipy.ndimage.gaussian_filter(volume, volume.shape[0] / 32)
+    return np.clip(smooth - 0.2 * smooth.max(), 0, None)

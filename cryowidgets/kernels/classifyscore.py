@@ -74,13 +74,16 @@ def table(learning: Learning) -> ClassTable:
     """How the classes stand."""
     rings, sums, alive = learning.rings, learning.sums, learning.alive
     counts = sums.count.sum(axis=0)
-    resolution = resolutions(rings, sums.waves, sums.lens)
+    common, power = _common(rings, sums.waves, sums.lens)
+    resolution = resolutions(rings, common, power)
     pictures = rings.drawn(learning.averages())
     size = sizes(pictures) * rings.pixel
     presence = (sums.judged[1] - sums.judged[2]) / np.maximum(sums.judged[0], 1e-6)
-    outside = _outside(rings, sums.waves.sum(axis=0) / np.maximum(sums.lens.sum(axis=0), 1e-6)[..., None])
+    waves = sums.waves.sum(axis=0) / np.maximum(sums.lens.sum(axis=0), 1e-6)[..., None]
+    outside = _outside(rings, waves)
     score = _rise(presence, _present(presence, counts), 0.3) * _rise(-outside, -0.5, 0.1)
-    score *= _rise(-_oddness(learning, size, resolution, counts * score * (sums.judged[0] > 0)), -_ODD, 0.15)
+    usual = counts * score * (sums.judged[0] > 0)
+    score *= _rise(-_oddness(learning, waves, common, size, resolution, usual), -_ODD, 0.15)
     score = np.where(sums.judged[0] > 0, score, 0.0)
     unknown = np.where(alive, 0.0, np.nan)
     return ClassTable(
@@ -104,18 +107,26 @@ def _present(presence: np.ndarray, counts: np.ndarray) -> float:
     return max(_PRESENT, _BESIDE * _quantile(presence[there], counts[there], 0.5))
 
 
-def _oddness(learning: Learning, size: np.ndarray, resolution: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """How far classes are from what most particles do, (k,), in tolerances; `weights` (k,) tell who these are."""
+def _oddness(
+    learning: Learning,
+    waves: np.ndarray,
+    common: np.ndarray,
+    size: np.ndarray,
+    resolution: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """How far classes are from what most particles do, (k,), in tolerances; `weights` (k,) tell who these are.
+
+    Of the averages (k, rings, harmonics) the whole, and what halves of them have `common`.
+    """
     if not weights.any():
         return np.zeros(len(weights))
     rings, sums = learning.rings, learning.sums
-    waves = sums.waves.sum(axis=0) / np.maximum(sums.lens.sum(axis=0), 1e-6)[..., None]
     pictures = rings.drawn(rings.masked((waves * rings.inside).astype(np.complex64)))
     y, x = np.mgrid[: rings.side, : rings.side] - rings.side // 2
     mass = pictures[:, np.hypot(y, x) < rings.radius].sum(axis=1)
     band = rings.resolutions < rings.diameter / _INNER
-    both = _common(rings, sums.waves, sums.lens)[0][:, band]
-    by_harmonic = np.maximum(np.einsum("krm,r->km", both, (rings.weights / learning.noise())[band]), 0)
+    by_harmonic = np.maximum(np.einsum("krm,r->km", common[:, band], (rings.weights / learning.noise())[band]), 0)
     detail, turning = by_harmonic.sum(axis=1), by_harmonic[:, 1:].sum(axis=1)
     _, product, _, left, square = sums.judged / np.maximum(sums.judged[0], 1e-6)
     error = np.sqrt(np.maximum(square - left**2, 0) / np.maximum(sums.judged[0], 1e-6))
@@ -152,16 +163,17 @@ def _quantile(values: np.ndarray, weights: np.ndarray, part: float) -> float:
     return float(values[order[np.searchsorted(reached, part * reached[-1])]])
 
 
-def resolutions(rings: Rings, waves: np.ndarray, lens: np.ndarray) -> np.ndarray:
+def resolutions(rings: Rings, common: np.ndarray, power: np.ndarray) -> np.ndarray:
     """Å at which halves of averages agree no more: (k,); the first ring's where they never do.
 
     Parameters
     ----------
-    waves : (2, k, rings, harmonics)
-    lens : (2, k, rings)
+    common : (k, rings, harmonics)
+        What the halves have in common.
+    power : (k, rings)
+        Their mean power.
     """
-    both, power = _common(rings, waves, lens)
-    curve = both.sum(axis=-1) / np.maximum(power, 1e-12)
+    curve = common.sum(axis=-1) / np.maximum(power, 1e-12)
     k = 1 / rings.resolutions
     out = np.empty(len(curve))
     for i, row in enumerate(curve):

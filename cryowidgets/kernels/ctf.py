@@ -90,8 +90,8 @@ def wavelength(voltage: float) -> float:
     return 12.2642596 / math.sqrt(volts * (1 + 0.978466e-6 * volts))
 
 
-def defocus_at(azimuth: Any, defocus_u: float, defocus_v: float, angle: float) -> Any:
-    """Defocus in Å in the direction `azimuth` (array, degrees from x towards y)."""
+def defocus_at(azimuth: Any, defocus_u: Any, defocus_v: Any, angle: Any) -> Any:
+    """Defocus in Å in the direction `azimuth` (array, degrees from x towards y); all broadcast against each other."""
     xp = namespace(azimuth)
     mean, half = 0.5 * (defocus_u + defocus_v), 0.5 * (defocus_u - defocus_v)
     return mean + half * xp.cos((azimuth - angle) * (math.pi / 90))

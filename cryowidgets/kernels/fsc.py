@@ -163,11 +163,33 @@ def shell_numbers(shape: tuple[int, ...]) -> np.ndarray:
 
 def space_weight(shape: tuple[int, ...]) -> np.ndarray:
     """How many elements of the whole space each of a half space stands for: (x // 2 + 1,) float64, 1 or 2."""
-    weight = np.full(shape[2] // 2 + 1, 2.0)
+    weight = np.full(shape[-1] // 2 + 1, 2.0)
     weight[0] = 1
-    if shape[2] % 2 == 0:
+    if shape[-1] % 2 == 0:
         weight[-1] = 1
     return weight
+
+
+@dataclass(frozen=True)
+class Shells:
+    """The shells of the half space of a map, its corners in the outermost."""
+
+    numbers: np.ndarray
+    """(z, y, x // 2 + 1) int64."""
+    weight: np.ndarray
+    """(x // 2 + 1,), see `space_weight`."""
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...]) -> Shells:
+        return cls(np.minimum(shell_numbers(shape), max(shape) // 2), space_weight(shape))
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Of values of a half space, each counted as often as it stands in the whole: (n,) float64."""
+        return np.bincount(self.numbers.ravel(), (self.weight * values).ravel())
+
+    def power(self, half: np.ndarray) -> np.ndarray:
+        """Sums of |F|², (n,) float64."""
+        return self.sums(half.real**2 + half.imag**2)
 
 
 def _of_transforms(one: Any, two: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

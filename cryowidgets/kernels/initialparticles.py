@@ -155,7 +155,7 @@ def transfer(points: np.ndarray, length: float, lens: Lens, rows: Rows) -> np.nd
     """The lens, protein bright, at points (k, 2) of kx, ky per `length` Å: (n, k) float32; rows as of `Rows`."""
     u, v, angle, phase = (np.asarray(x, np.float64).reshape(-1, 1) for x in rows)
     k2 = np.square(points).sum(axis=1) / length**2
-    defocus = 0.5 * (u + v) + 0.5 * (u - v) * np.cos(2 * (np.arctan2(points[:, 1], points[:, 0]) - np.radians(angle)))
+    defocus = ctf.defocus_at(np.degrees(np.arctan2(points[:, 1], points[:, 0])), u, v, angle)
     chi = ctf.chi(k2, defocus, lens.voltage, lens.cs, lens.amplitude_contrast) + np.radians(phase)
     return np.sin(chi).astype(np.float32)
 

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage
 
-from cryowidgets.kernels.fsc import irfftn, rfftn, shell_numbers, space_weight
+from cryowidgets.kernels.fsc import Shells, irfftn, rfftn
 from cryowidgets.kernels.xp import asnumpy, namespace, to_device
 
 WINDOW = 1.4
@@ -160,12 +160,10 @@ def whitening(volume: Any, mask: Any) -> Any:
     """
     shape = tuple(volume.shape)
     inside = asnumpy(rfftn(volume * to_device(mask, volume)))
-    numbers = np.minimum(shell_numbers(shape), max(shape) // 2)
-    weight = np.broadcast_to(space_weight(shape), numbers.shape)
-    power = np.bincount(numbers.ravel(), (weight * (inside.real**2 + inside.imag**2)).ravel())
-    mean = power / np.bincount(numbers.ravel(), weight.ravel())
+    shells = Shells.of(shape)
+    mean = shells.power(inside) / shells.sums(np.ones(inside.shape))
     factor = np.divide(1, np.sqrt(mean), out=np.zeros_like(mean), where=mean > 1e-12 * mean.max())
-    return to_device((factor / max(float(factor.max()), 1e-30)).astype(np.float32)[numbers], volume)
+    return to_device((factor / max(float(factor.max()), 1e-30)).astype(np.float32)[shells.numbers], volume)
 
 
 def crossings(curves: np.ndarray, frequencies: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:

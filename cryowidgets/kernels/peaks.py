@@ -23,6 +23,7 @@ REFERENCE = 320
 """Side in px of the fields of noise in which chance is counted."""
 COUNTED = 40
 """Peaks of noise, the highest, of which chance is told."""
+_LEVELS = np.arange(LOWEST, 9.0, 0.05)
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,15 @@ def level(scores: np.ndarray, cells: float) -> float:
     Of the levels above which no more than `FALSE` of the places are noise, or `CHANCE` of them at all, that is taken
     which promises the highest F1: what is found above a level and is not noise is particles.
     """
-    levels = np.arange(LOWEST, 9.0, 0.05)
-    noise = expected_by_chance(levels, cells)
-    found = np.searchsorted(-scores, -levels)
+    noise = expected_by_chance(_LEVELS, cells)
+    found = np.searchsorted(-scores, -_LEVELS)
     kept = noise <= np.maximum(CHANCE, FALSE * found)
     if not found[kept].any():
-        return float(levels[np.argmax(noise <= CHANCE)])
+        return lowest(cells, 0.0)
     # So many at least, but for one deviation: else the best of many levels is that at which noise is a bit more.
     particles = np.maximum(found - noise - np.sqrt(noise), 0)
     promised = np.where(kept, particles / (found + particles.max()), -1)
-    return float(levels[np.argmax(promised)])
+    return float(_LEVELS[np.argmax(promised)])
 
 
 def away(use: np.ndarray, places: np.ndarray, radius: float) -> NDArray[np.bool_]:
@@ -121,8 +121,7 @@ def away(use: np.ndarray, places: np.ndarray, radius: float) -> NDArray[np.bool_
 
 def lowest(cells: float, room: float) -> float:
     """No lower threshold is chosen in an image of so many `cells` that has `room` for so many particles."""
-    levels = np.arange(LOWEST, 9.0, 0.05)
-    return float(levels[np.argmax(expected_by_chance(levels, cells) <= max(CHANCE, FALSE * room))])
+    return float(_LEVELS[np.argmax(expected_by_chance(_LEVELS, cells) <= max(CHANCE, FALSE * room))])
 
 
 def cells_of(chance: np.ndarray, radius: float) -> float:

@@ -16,6 +16,7 @@ from scipy import fft
 from cryowidgets.cpu import threads
 from cryowidgets.kernels import ctf, peaks
 from cryowidgets.kernels.discs import squared_frequency
+from cryowidgets.kernels.fsc import space_weight
 from cryowidgets.kernels.ground import BACKGROUND
 from cryowidgets.kernels.noisepower import NoisePower
 from cryowidgets.kernels.peaks import REFERENCE
@@ -114,11 +115,8 @@ class Search:
 
     def _lengths(self, sums: np.ndarray) -> NDArray[np.float64]:
         """Of templates (m, k) that were divided by the deviation of the noise."""
-        twice = np.full(self.patch[1] // 2 + 1, 2.0, np.float32)
-        twice[0] = 1
-        if self.patch[1] % 2 == 0:
-            twice[-1] = 1
-        scale = self.transfer(self.patch) / self._spread(self.patch) * np.sqrt(twice / np.float32(self.patch[0] ** 2))
+        whole = np.sqrt(space_weight(self.patch) / self.patch[0] ** 2).astype(np.float32)
+        scale = self.transfer(self.patch) / self._spread(self.patch) * whole
         parts = (self.spectra(self.patch) * scale).reshape(len(self.pictures), -1).view(np.float32)
         gram = (parts @ parts.T).astype(np.float64)
         return np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", sums, gram, sums, optimize=True), 1e-30))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cryowidgets.kernels.fsc import irfftn, rfftn, shell_numbers, space_weight
+from cryowidgets.kernels.fsc import Shells, irfftn, rfftn
 
 _FULL = 0.75  # of its radius, to which a ball is 1
 _ROUNDS = 12
@@ -49,13 +49,8 @@ def unrelated(volume: np.ndarray, within: np.ndarray, seed: int) -> np.ndarray:
         0 outside of `within`.
     """
     shape = volume.shape
-    numbers = np.minimum(shell_numbers(shape), max(shape) // 2)
-    weight = np.broadcast_to(space_weight(shape), numbers.shape)
-
-    def amplitudes(half: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.bincount(numbers.ravel(), (weight * np.abs(half) ** 2).ravel()))
-
-    wanted = amplitudes(rfftn(np.asarray(volume, np.float32)))
+    shells = Shells.of(shape)
+    wanted = np.sqrt(shells.power(rfftn(np.asarray(volume, np.float32))))
     inside = within > 0.5
     densities = np.sort(volume[inside] / within[inside])
     made = np.random.default_rng(seed).standard_normal(shape, np.float32) * within
@@ -65,8 +60,7 @@ def unrelated(volume: np.ndarray, within: np.ndarray, seed: int) -> np.ndarray:
             ranked[inside] = densities[np.argsort(np.argsort(made[inside]))]
             made = ranked * within
         half = rfftn(made)
-        own = amplitudes(half)
-        made = irfftn(
-            half * np.divide(wanted, own, out=np.zeros_like(own), where=own > 0).astype(np.float32)[numbers], shape
-        )
+        own = np.sqrt(shells.power(half))
+        factor = np.divide(wanted, own, out=np.zeros_like(own), where=own > 0)
+        made = irfftn(half * factor.astype(np.float32)[shells.numbers], shape)
     return made * within

@@ -16,7 +16,7 @@ import scipy.ndimage
 
 from cryowidgets import cpu
 from cryowidgets.kernels import alignvolumes
-from cryowidgets.kernels.fsc import MAPS, crossing, fsc, irfftn, rfftn, shell_numbers, space_weight
+from cryowidgets.kernels.fsc import MAPS, Shells, crossing, fsc, irfftn, rfftn
 from cryowidgets.kernels.mapgroups import Groups, together
 from cryowidgets.kernels.project3d import fitted, resized
 from cryowidgets.kernels.unrelated import ball, unrelated
@@ -160,8 +160,7 @@ def common(volumes: Sequence[np.ndarray], pixel_sizes: Sequence[float]) -> tuple
 
 def extent(volume: np.ndarray) -> float:
     """Diameter in px of a ball in which density is spread as far from its centre as in a map."""
-    smooth = scipy.ndimage.gaussian_filter(np.asarray(volume, np.float32), len(volume) / 32)
-    mass = np.clip(smooth - 0.2 * smooth.max(), 0, None).astype(np.float64)
+    mass = alignvolumes.standing_out(np.asarray(volume, np.float32)).astype(np.float64)
     if not mass.any():
         return 0.0
     grid = np.meshgrid(*(np.arange(n) for n in volume.shape), indexing="ij", sparse=True)
@@ -230,18 +229,15 @@ def _averaged(
 
 def _alike(volume: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The map at the strength that the reference has in each shell, so that no map is heard only for being loud."""
-    shape = volume.shape
-    own, other = rfftn(volume), rfftn(reference)
-    numbers = np.minimum(shell_numbers(shape), max(shape) // 2)
-    weight = np.broadcast_to(space_weight(shape), numbers.shape).ravel()
-    one, two = (np.bincount(numbers.ravel(), weight * np.abs(half.ravel()) ** 2) for half in (own, other))
+    own, other, shells = rfftn(volume), rfftn(reference), Shells.of(volume.shape)
+    one, two = shells.power(own), shells.power(other)
     factor = np.sqrt(np.divide(two, one, out=np.ones_like(one), where=one > 1e-12 * one.max()))
     if np.allclose(factor, 1, atol=1e-6):
         return volume
     level = own[0, 0, 0]
-    own = own * factor.astype(np.float32)[numbers]
+    own = own * factor.astype(np.float32)[shells.numbers]
     own[0, 0, 0] = other[0, 0, 0] if abs(level) > 0 else 0
-    return irfftn(own, shape)
+    return irfftn(own, volume.shape)
 
 
 def _reason(groups: Groups, resolution: np.ndarray) -> str:

@@ -79,7 +79,7 @@ class InitialVolume(Protocol):
             return Volume(symmetry=self.symmetry, reason=f"there are no classes yet: {classes.reason}".rstrip(": "))
         model = read_model(classes.model) if classes.model else None
         stack = mrc.read_stack(classes.path)
-        blocks = sorted_particles(classes, chosen) if self.refine or chosen else None
+        blocks = sorted_particles(classes, chosen) if chosen is not None else None
         numbers = None
         if chosen is not None:
             numbers = np.unique(identities(blocks["particles"])) if blocks else np.zeros(0, np.int64)
@@ -105,6 +105,8 @@ class InitialVolume(Protocol):
             finest=self.finest,
             seed=self.seed,
         )
+        if self.refine and chosen is None:
+            blocks = sorted_particles(classes, None)
         found = first_map(stack[used], settings, held, self._warm(last, classes))
         told = dataclasses.replace(begun, starts=len(found.scores), agreeing=found.agreeing, agreement=found.agreement)
         if found.volume is not None and self.refine and blocks and model is not None:
